@@ -1,1 +1,1 @@
-"""The snapshot protocol's bytes, shared by the agent and the daemon. Standard library only, no IO."""
+"""The snapshot protocol's bytes, shared by agent and daemon. Standard library only, no IO."""

@@ -80,9 +80,7 @@ class Registry:
         """Take in a new connection under a fresh id and a placeholder key."""
         self._last_id += 1
         self.accepted += 1
-        peer = Peer(
-            self._last_id, local_address, remote_address, now_ns, ask, initiated_by_us
-        )
+        peer = Peer(self._last_id, local_address, remote_address, now_ns, ask, initiated_by_us)
         self._peers[peer.connection_id] = peer
         self._assign_key(peer)
         return peer
