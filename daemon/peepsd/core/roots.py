@@ -1,0 +1,105 @@
+"""What a chain of waits ends at, and how telling that is.
+
+Decides the kind of a root, its reason in words, and which of several roots explains a wait best.
+Refuses to know how the chain was found.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from .nodes import CHANNELS, POOLS, SOCKETS, Node
+
+RootKind = Literal[
+    "cycle", "unanswered", "blocked_loop", "external", "unknown", "running", "sleeping", "timeout"
+]
+
+ROOT_KINDS: tuple[RootKind, ...] = get_args(RootKind)
+"""Most telling first: what never ends before what may end, and that before what will."""
+
+_RANK = {kind: rank for rank, kind in enumerate(ROOT_KINDS)}
+
+ANSWERS: Mapping[str, str] = {
+    "process_timeout": "did not answer in time",
+    "process_disconnected": "disconnected before it had answered",
+    "process_error": "answered with an error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a node that an edge names is in no reply."""
+
+    reason: str
+    """process_timeout, process_disconnected, process_error or no_such_node."""
+    proc_key: str | None = None
+    """Whose node it would be, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where a chain ends, and why it does not go on there."""
+
+    kind: RootKind
+    reason: str
+    """A clause: what is the matter with it."""
+
+
+CYCLE = Root("cycle", "everybody in the circle waits for somebody else in it")
+
+
+def classify(node: Node, missing: Missing | None = None) -> Root:
+    """The root that a node without needs is."""
+    if missing is not None and missing.reason in ANSWERS:
+        who = missing.proc_key or "its process"
+        return Root("unanswered", f"{who} {ANSWERS[missing.reason]}")
+    if node.kind in SOCKETS:
+        return Root("external", "the other end of the connection is no connected process")
+    if node.kind == "command":
+        return Root("external", "a child process that does not take part")
+    if missing is not None:
+        whose = f"the reply of {missing.proc_key}" if missing.proc_key else "any reply"
+        return Root("unknown", f"this node was not in {whose}")
+    if node.kind in ("sleep", "interval"):
+        return Root("sleeping", "a timer will end this by itself")
+    if node.kind == "timeout":
+        return Root("timeout", "a time limit will end this by itself")
+    if node.kind in ("task", "thread"):
+        return _actor(node)
+    return Root("unknown", _nobody(node))
+
+
+def _actor(node: Node) -> Root:
+    match node.state:
+        case "blocked":
+            return Root("blocked_loop", "it blocks its event loop, so nothing else there runs")
+        case "running":
+            return Root("running", "it is running")
+        case "runnable" | "scheduled" | "ready":
+            return Root("running", "it can go on and waits for its turn")
+        case "sleeping":
+            return Root("sleeping", "it sleeps")
+        case "done" | "finished":
+            return Root("unknown", "it has ended")
+    return Root("unknown", "it waits for something that could not be seen from outside")
+
+
+def _nobody(node: Node) -> str:
+    if node.kind in CHANNELS:
+        return "no task or thread that will use the other end can be seen"
+    if node.kind in POOLS:
+        return "who holds it cannot be seen"
+    if node.kind == "lock":
+        return "it is taken, and by whom cannot be seen"
+    if node.kind in ("notify", "condition", "oncecell"):
+        return "nobody who would set it can be seen"
+    if node.kind == "barrier":
+        return "others must arrive, and have not"
+    if node.kind == "future":
+        return "nobody who would complete it can be seen"
+    return "what it waits for cannot be seen"
+
+
+def rank(root: Root) -> int:
+    """Smaller is more telling."""
+    return _RANK[root.kind]
