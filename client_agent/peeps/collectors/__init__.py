@@ -1,0 +1,52 @@
+"""Which collectors there are, and the module whose presence makes each worth loading.
+
+A collector is imported when its library is found in the host, never before: an agent in a
+program without trio does not load the trio collector.
+"""
+
+import sys
+from importlib import import_module
+
+from .base import Collector
+
+TABLE: tuple[tuple[str, str], ...] = (
+    ("asyncio", "asyncio_tasks"),
+    ("trio", "trio_tasks"),
+    ("threading", "threads"),
+    ("socket", "sockets"),
+    ("concurrent.futures", "pools"),
+    ("subprocess", "processes"),
+)
+"""(module of the host, module here). The module here offers `collector()`."""
+
+
+class Collectors:
+    """The collectors that apply to this process; keeps the ones loaded before."""
+
+    def __init__(self, table: tuple[tuple[str, str], ...] = TABLE) -> None:
+        self._table = table
+        self._loaded: dict[str, Collector] = {}
+        self.failed: dict[str, str] = {}
+        """Collector -> why it could not be loaded."""
+
+    def applying(self) -> list[Collector]:
+        """Those whose library the host has imported by now."""
+        found = []
+        for trigger, module in self._table:
+            if trigger not in sys.modules:
+                continue
+            collector = self._loaded.get(module) or self._load(module)
+            if collector is not None and collector.applies():
+                found.append(collector)
+        return found
+
+    def _load(self, module: str) -> Collector | None:
+        if module in self.failed:
+            return None
+        try:
+            collector: Collector = import_module(f"{__name__}.{module}").collector()
+        except Exception as exc:  # whatever is wrong costs this collector only
+            self.failed[module] = f"{type(exc).__name__}: {exc}"
+            return None
+        self._loaded[module] = collector
+        return collector

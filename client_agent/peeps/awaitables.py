@@ -1,0 +1,159 @@
+"""Walking from a suspended coroutine down to what it awaits, and reading its slots.
+
+Decides which object comes next in a chain of awaitables and what a coroutine has on its value
+stack. Refuses to know what any of it means (rules.py does).
+
+Two facts of CPython 3.11 to 3.13 shape every line here:
+- Reading `cr_await` of a coroutine that is *running* can crash the interpreter. So
+  `cr_suspended` is tested and `cr_await` read with no call and no backward jump in between,
+  where no other thread can get the interpreter lock.
+- `f_locals` keeps deleted locals alive on 3.11 and 3.12, so locals and value stack are read by
+  `gc.get_referents`: function, code, locals in slot order (unset ones skipped), value stack.
+"""
+
+import gc
+import types
+from collections.abc import Iterator
+from typing import Any
+
+Coroutine = types.CoroutineType
+Generator = types.GeneratorType
+AsyncGenerator = types.AsyncGeneratorType
+referents = gc.get_referents
+
+MAX_CHAIN = 1000
+EXIT_NAMES = frozenset({"__exit__", "__aexit__"})
+
+_WRAPPERS = frozenset(
+    {
+        "FutureIter",
+        "coroutine_wrapper",
+        "async_generator_asend",
+        "async_generator_athrow",
+        "anext_awaitable",
+    }
+)
+
+Link = tuple[Any, types.CodeType]
+"""One coroutine-like object of a chain and its code."""
+
+
+def walk(root: Any) -> list[Link]:
+    """The suspended coroutines, generators and async generators from `root` inwards.
+
+    Stops at the first object that is not one of them (a future), at one that is running, and
+    after MAX_CHAIN links. Empty if `root` itself is running, finished or something else.
+    """
+    links: list[Link] = []
+    current = root
+    for _ in range(MAX_CHAIN):
+        kind = type(current)
+        if kind is Coroutine:
+            code = current.cr_code
+            if not current.cr_suspended:
+                break
+            inner = current.cr_await  # nothing may stand between this line and the test above
+            links.append((current, code))
+        elif kind is Generator:
+            code = current.gi_code
+            if not current.gi_suspended:
+                break
+            inner = current.gi_yieldfrom  # as above
+            links.append((current, code))
+        elif kind is AsyncGenerator:
+            inner = _async_generator_await(root, current)
+            if inner is None:
+                break
+            links.append((current, current.ag_code))
+        else:
+            inner = _inside_wrapper(current)
+        if inner is None:
+            break
+        current = inner
+    return links
+
+
+def _async_generator_await(root: Any, generator: Any) -> Any:
+    """3.11 has no `ag_suspended`; an awaited generator is suspended while its root is."""
+    if type(root) is not Coroutine or not root.cr_suspended:
+        return None
+    return generator.ag_await  # nothing may stand between this line and the test above
+
+
+def _inside_wrapper(current: Any) -> Any:
+    """What one of the C objects between coroutines wraps; None if it is no such object."""
+    name = type(current).__name__
+    if name not in _WRAPPERS:
+        is_cython = name == "coroutine" and type(current).__module__.startswith("_cython")
+        return current.cr_await if is_cython else None
+    for inner in referents(current):
+        if type(inner) in (Coroutine, Generator, AsyncGenerator):
+            return inner
+        if type(inner).__name__ in _WRAPPERS:
+            return inner
+    return None
+
+
+def slots(link: Any, code: types.CodeType) -> list[Any]:
+    """Locals in slot order, unset ones skipped, then the value stack, of a suspended link."""
+    found = referents(link)
+    for index in range(len(found) - 1, -1, -1):
+        if found[index] is code:
+            return found[index + 1 :]
+    return []
+
+
+def argument(link: Any, code: types.CodeType, name: str | None = None) -> Any:
+    """An argument's value (the first one's without a name); None if it cannot be told.
+
+    Exact as long as no earlier argument was deleted, which the rules' functions never do.
+    """
+    if name is None:
+        index = 0
+        if not code.co_argcount:
+            return None
+    else:
+        try:
+            index = code.co_varnames.index(name)
+        except ValueError:
+            return None
+        if index >= code.co_argcount + code.co_kwonlyargcount:
+            return None
+    found = slots(link, code)
+    return uncell(found[index]) if index < len(found) else None
+
+
+def uncell(value: Any) -> Any:
+    """A variable shared with an inner function lives in a cell; this is what the cell holds."""
+    if type(value) is types.CellType:
+        try:
+            return value.cell_contents
+        except ValueError:
+            return None
+    return value
+
+
+def entered(link: Any, code: types.CodeType) -> Iterator[Any]:
+    """The context managers that a suspended link has entered and not left.
+
+    Python keeps the bound `__exit__` or `__aexit__` on the value stack for as long as the body
+    of the `with` runs, and already while `__aenter__` is awaited.
+    """
+    for value in slots(link, code):
+        kind = type(value)
+        if kind is types.MethodType:
+            function = value.__func__
+            if type(function) is types.FunctionType and function.__name__ in EXIT_NAMES:
+                yield value.__self__
+        elif kind is types.BuiltinMethodType and value.__name__ in EXIT_NAMES:
+            yield value.__self__
+
+
+def closure(function: Any) -> dict[str, Any]:
+    """The free variables of a Python function by name; empty for anything else."""
+    if type(function) is not types.FunctionType:
+        return {}
+    names = function.__code__.co_freevars
+    return {
+        name: uncell(cell) for name, cell in zip(names, function.__closure__ or (), strict=False)
+    }

@@ -1,0 +1,173 @@
+"""The cut: what collectors may ask while the process holds still, and what they note down.
+
+Decides how an object of the host becomes a description made of plain values, and where facts
+that one collector finds and another needs are kept. Refuses to know libraries. Everything that
+is noted here is an integer, a string or a code object: when the cut ends, `close()` drops the
+frames, and nothing of the host is referenced any more, so that no finaliser of the host ever
+runs later or elsewhere because somebody looked.
+"""
+
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .graph import Ref
+from .places import Places
+from .resources import read_attributes, shape_of
+from .statics import type_name
+
+IN_LOOP = "in_loop"
+"""The loop ran the cut itself, between two of its steps: consistent."""
+PARKED = "parked"
+"""The loop slept in its selector; the agent's thread looked, and it still slept afterwards."""
+BLOCKED = "blocked"
+"""The loop is inside one step that does not end: its other tasks cannot move."""
+SAMPLED = "sampled"
+"""The loop was busy; the agent's thread looked while it could."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRow:
+    """A thread as the threading module knows it; None where it does not."""
+
+    ident: int
+    native_id: int | None = None
+    name: str | None = None
+    daemon: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A resource of the host, told in plain values."""
+
+    ref: Ref
+    type_name: str
+    attrs: Mapping[str, Any]
+    wait_any: bool
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Somebody holds a resource."""
+
+    holder: Ref
+    how: str
+    """How it was found out: "recorded" (the resource names its owner) or an inference."""
+    inferred: bool = True
+
+
+@dataclass(slots=True)
+class Facts:
+    """What collectors tell each other. Keys are `id(obj)`; values are plain.
+
+    Filled inside the cut, read by any collector's `build`, whatever their order.
+    """
+
+    described: dict[int, Described] = field(default_factory=dict)
+    holders: dict[Ref, list[Holding]] = field(default_factory=dict)
+    released: set[tuple[Ref, Ref]] = field(default_factory=set)
+    """(resource, holder): on its stack, but let go while it waits (a condition's lock)."""
+    future_thread: dict[int, int] = field(default_factory=dict)
+    """Concurrent Future -> ident of the thread that runs its work item now."""
+    future_maker: dict[int, Ref] = field(default_factory=dict)
+    """Concurrent Future -> the task whose end will set it (run_coroutine_threadsafe)."""
+    future_executor: dict[int, Ref] = field(default_factory=dict)
+    """Concurrent Future -> the executor in whose queue it waits."""
+    thread_task: dict[int, Ref] = field(default_factory=dict)
+    """Thread ident -> the task whose step runs on it now."""
+    thread_loop: dict[int, Ref] = field(default_factory=dict)
+    """Thread ident -> the event loop that it runs."""
+    task_worker: dict[Ref, int] = field(default_factory=dict)
+    """Task -> ident of the thread that does blocking work for it."""
+    task_refs: dict[int, Ref] = field(default_factory=dict)
+    """id(task object) -> its node, for everybody who meets a task."""
+    unknown: dict[str, str] = field(default_factory=dict)
+    """What could not be told in this process, and why."""
+
+
+TaskHook = Callable[[Ref, Sequence[tuple[Any, types.CodeType]], object], None]
+"""Called in the cut for every task that is suspended: its Ref, the links of its chain
+(outermost first: coroutine and code), and the object it waits for, or None."""
+
+
+class Cut:
+    """One look at the process. Collectors get it in `capture` and must not keep it."""
+
+    def __init__(self, names: Mapping[int, str] | None = None) -> None:
+        self.facts = Facts()
+        self.places = Places()
+        self.frames: dict[int, types.FrameType] = {}
+        """Innermost frame by thread ident, without the agent's own; empty outside the cut."""
+        self.threads: dict[int, ThreadRow] = {}
+        self.kinds: dict[Ref, str] = {}
+        """Event loop -> kind of its cut."""
+        self.on_task: list[TaskHook] = []
+        """Who wants to see tasks too (sockets): appended to in a collector's `prepare`."""
+        self._names = names or {}
+
+    def close(self) -> None:
+        """Let go of everything that belongs to the host."""
+        self.frames = {}
+
+    def stack_frames(self, ident: int) -> Iterator[types.FrameType]:
+        """Frames of a thread, innermost first. Use each one and let it go."""
+        frame = self.frames.get(ident)
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+
+    def place(self, code: types.CodeType, lasti: int) -> int:
+        """Note a place in source code; `places.resolve(number)` tells it after the cut."""
+        return self.places.note(code, lasti)
+
+    def resource(self, obj: object, kind: str | None = None) -> Ref | None:
+        """Describe an object that is waited for or held; the same Ref for the same object.
+
+        `kind` is used when its class is not in resources.SHAPES; without it such an object is
+        no resource and the answer is None.
+        """
+        described = self.facts.described.get(id(obj))
+        if described is not None:
+            return described.ref
+        shape = shape_of(obj)
+        if shape is None:
+            if kind is None or obj is None:
+                return None
+            attrs: Mapping[str, Any] = {}
+        else:
+            kind = shape.kind
+            attrs = read_attributes(obj, shape)
+        # A child process has several objects around it in one program; its pid is one.
+        pid = attrs.get("child_pid") if kind == "command" else None
+        described = Described(
+            ref=(kind, id(obj) if pid is None else f"pid-{pid}"),
+            type_name=type_name(obj),
+            attrs=attrs,
+            wait_any=shape is not None and shape.wait_any,
+            label=self._names.get(id(obj)),
+        )
+        self.facts.described[id(obj)] = described
+        return described.ref
+
+    def holds(self, obj: object, holder: Ref, how: str, inferred: bool = True) -> None:
+        """Note that `holder` (a task's or thread's Ref) holds `obj`, if it is a resource."""
+        ref = self.resource(obj)
+        if ref is not None:
+            self.facts.holders.setdefault(ref, []).append(Holding(holder, how, inferred))
+
+
+class Seen:
+    """What `build` may look up, when the cut is over: facts of all collectors, and places."""
+
+    def __init__(self, cut: Cut, cuts: dict[Ref, dict[str, Any]]) -> None:
+        self.facts = cut.facts
+        self.places = cut.places
+        self.threads = cut.threads
+        self.cuts = cuts
+        """Event loop -> attributes of its cut: {"cut": kind, "atomic": bool, ...}."""
+
+    def thread_ref(self, ident: int) -> Ref:
+        """The node of a thread."""
+        return ("thread", ident)

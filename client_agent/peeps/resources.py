@@ -1,0 +1,217 @@
+"""What the objects are that people wait for: kind and the counts that may be told about them.
+
+One table: a class by module and name, its node kind, and which plain attributes become which
+numbers. Adding a library is adding rows. Subclasses are found by their bases. Refuses to know
+who waits and who holds, and never reads contents: sizes, counts and flags only.
+"""
+
+import types
+from dataclasses import dataclass
+from typing import Any
+
+from .statics import MISSING, static_get, static_path
+
+Attribute = tuple[str, str, str]
+"""Name on the node, dotted path on the object, and "value", "len" or "flag"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What instances of one class look like as nodes."""
+
+    kind: str
+    attributes: tuple[Attribute, ...] = ()
+    wait_any: bool = False
+    """Whether any single one of several holders can end a wait for it."""
+
+
+def _shape(kind: str, *specs: str, wait_any: bool = False) -> Shape:
+    """Specs read "name=path", "name=len(path)", "name?=path" (a flag)."""
+    attributes: list[Attribute] = []
+    for spec in specs:
+        name, _, path = spec.partition("=")
+        if path.startswith("len("):
+            attributes.append((name, path[4:-1], "len"))
+        elif name.endswith("?"):
+            attributes.append((name[:-1], path, "flag"))
+        else:
+            attributes.append((name, path, "value"))
+    return Shape(kind, tuple(attributes), wait_any)
+
+
+_module = type.__dict__["__module__"].__get__  # not a metaclass's idea of it
+
+_SEMAPHORE = _shape("semaphore", "value=_value", "waiters=len(_waiters)", wait_any=True)
+_LIMITER = _shape(
+    "semaphore",
+    "total=_total_tokens",
+    "borrowed=len(_borrowers)",
+    "waiters=len(_lot)",
+    wait_any=True,
+)
+_TRIO_LOCK = _shape("lock", "waiters=len(_lot)")
+_QUEUE = _shape(
+    "queue",
+    "maxsize=_maxsize",
+    "size=len(_queue)",
+    "getters=len(_getters)",
+    "putters=len(_putters)",
+    "unfinished=_unfinished_tasks",
+    wait_any=True,
+)
+_THREAD_QUEUE = _shape(
+    "queue", "maxsize=maxsize", "size=len(queue)", "unfinished=unfinished_tasks", wait_any=True
+)
+_CHANNEL = (
+    "maxsize=_state.max_buffer_size",
+    "size=len(_state.data)",
+    "open_senders=_state.open_send_channels",
+    "open_receivers=_state.open_receive_channels",
+    "waiting_senders=len(_state.send_tasks)",
+    "waiting_receivers=len(_state.receive_tasks)",
+)
+_ANYIO_CHANNEL = (
+    "maxsize=_state.max_buffer_size",
+    "size=len(_state.buffer)",
+    "open_senders=_state.open_send_channels",
+    "open_receivers=_state.open_receive_channels",
+    "waiting_senders=len(_state.waiting_senders)",
+    "waiting_receivers=len(_state.waiting_receivers)",
+)
+
+SHAPES: dict[tuple[str, str], Shape] = {
+    ("asyncio.locks", "Lock"): _shape("lock", "locked?=_locked", "waiters=len(_waiters)"),
+    ("asyncio.locks", "Semaphore"): _SEMAPHORE,
+    ("asyncio.locks", "Event"): _shape("notify", "set?=_value", "waiters=len(_waiters)"),
+    ("asyncio.locks", "Condition"): _shape("condition", "waiters=len(_waiters)"),
+    ("asyncio.locks", "Barrier"): _shape("barrier", "parties=_parties", "arrived=_count"),
+    ("asyncio.queues", "Queue"): _QUEUE,
+    ("asyncio.taskgroups", "TaskGroup"): _shape("joinset", "children=len(_tasks)"),
+    ("asyncio.base_events", "Server"): _shape("net_accept", "connections=_active_count"),
+    ("asyncio.base_subprocess", "BaseSubprocessTransport"): _shape("command", "child_pid=_pid"),
+    ("asyncio.subprocess", "Process"): _shape("command", "child_pid=pid"),
+    ("asyncio.streams", "StreamReader"): _shape("rx", "buffered=len(_buffer)", "eof?=_eof"),
+    ("_thread", "lock"): _shape("lock"),
+    ("_thread", "RLock"): _shape("lock"),
+    ("threading", "Condition"): _shape("condition", "waiters=len(_waiters)"),
+    ("threading", "Semaphore"): _shape("semaphore", "value=_value", wait_any=True),
+    ("threading", "Event"): _shape("notify", "set?=_flag"),
+    ("threading", "Barrier"): _shape("barrier", "parties=_parties", "arrived=_count"),
+    ("queue", "Queue"): _THREAD_QUEUE,
+    ("_queue", "SimpleQueue"): _shape("queue", wait_any=True),
+    ("concurrent.futures._base", "Future"): _shape("future", "future_state=_state"),
+    ("concurrent.futures.thread", "ThreadPoolExecutor"): _shape(
+        "executor", "max_workers=_max_workers", "workers=len(_threads)", wait_any=True
+    ),
+    ("concurrent.futures.process", "ProcessPoolExecutor"): _shape(
+        "executor", "max_workers=_max_workers", "workers=len(_processes)", wait_any=True
+    ),
+    ("multiprocessing.synchronize", "Lock"): _shape("lock"),
+    ("multiprocessing.synchronize", "RLock"): _shape("lock"),
+    ("multiprocessing.synchronize", "Semaphore"): _shape("semaphore", wait_any=True),
+    ("multiprocessing.synchronize", "Condition"): _shape("condition"),
+    ("multiprocessing.synchronize", "Event"): _shape("notify"),
+    ("multiprocessing.process", "BaseProcess"): _shape("command", "child_pid=_popen.pid"),
+    ("multiprocessing.connection", "_ConnectionBase"): _shape("rx", "fd=_handle"),
+    ("multiprocessing.queues", "Queue"): _shape("queue", "maxsize=_maxsize", wait_any=True),
+    ("subprocess", "Popen"): _shape("command", "child_pid=pid", "returncode=returncode"),
+    ("trio", "Event"): _shape("notify", "set?=_flag", "waiters=len(_tasks)"),
+    ("trio", "CapacityLimiter"): _LIMITER,
+    ("trio", "Semaphore"): _shape(
+        "semaphore", "value=_value", "max_value=_max_value", "waiters=len(_lot)", wait_any=True
+    ),
+    ("trio", "_LockImpl"): _TRIO_LOCK,
+    ("trio", "Condition"): _shape("condition", "waiters=len(_lot)"),
+    ("trio", "ParkingLot"): _shape("notify", "waiters=len(_parked)"),
+    ("trio", "Nursery"): _shape("joinset", "children=len(_children)"),
+    ("trio", "MemorySendChannel"): _shape("tx", *_CHANNEL, wait_any=True),
+    ("trio", "MemoryReceiveChannel"): _shape("rx", *_CHANNEL, wait_any=True),
+    ("trio", "Process"): _shape("command", "child_pid=_proc.pid"),
+    ("anyio", "Lock"): _shape("lock", "waiters=len(_waiters)"),
+    ("anyio", "Semaphore"): _SEMAPHORE,
+    ("anyio", "CapacityLimiter"): _shape(
+        "semaphore",
+        "total=_total_tokens",
+        "borrowed=len(_borrowers)",
+        "waiters=len(_wait_queue)",
+        wait_any=True,
+    ),
+    ("anyio", "TaskGroup"): _shape("joinset", "children=len(_tasks)"),
+    ("anyio", "Condition"): _shape("condition", "waiters=len(_waiters)"),
+    ("anyio", "MemoryObjectSendStream"): _shape("tx", *_ANYIO_CHANNEL, wait_any=True),
+    ("anyio", "MemoryObjectReceiveStream"): _shape("rx", *_ANYIO_CHANNEL, wait_any=True),
+}
+
+
+def shape_of(obj: object) -> Shape | None:
+    """The row for an object's class or the nearest of its bases; None for anything else."""
+    for base in type.__getattribute__(type(obj), "__mro__"):
+        module = _module(base)
+        # trio and anyio give the classes they export the name of the package: the package it is.
+        if type(module) is str and module.startswith(("trio.", "anyio.")):
+            module = module.partition(".")[0]
+        shape = SHAPES.get((module, base.__name__))
+        if shape is not None:
+            return shape
+    return None
+
+
+def read_attributes(obj: object, shape: Shape) -> dict[str, Any]:
+    """The numbers and flags that the row names, as far as they are there."""
+    found: dict[str, Any] = {}
+    for name, path, how in shape.attributes:
+        value = static_path(obj, path)
+        if how == "len":
+            # None stands for an empty collection in asyncio; anything else has no length to tell.
+            value = 0 if value is None else _length(value)
+        elif how == "flag":
+            value = bool(value) if type(value) in (bool, int) else MISSING
+        elif type(value) not in (int, float, str, bool) or (type(value) is str and len(value) > 40):
+            value = MISSING
+        if value is not MISSING:
+            found[name] = value
+    found.update(_EXTRAS.get(type(obj).__name__, _nothing)(obj))
+    return found
+
+
+_SIZED = (list, tuple, set, frozenset, dict, bytes, bytearray)
+
+
+def _length(value: object) -> Any:
+    if isinstance(value, _SIZED) or type(value).__module__ in ("collections", "_weakrefset"):
+        return len(value)  # type: ignore[arg-type]
+    parked = static_get(value, "_parked")  # trio's parking lot
+    return len(parked) if parked is not MISSING else MISSING
+
+
+def _nothing(_: object) -> dict[str, Any]:
+    return {}
+
+
+def _lock_state(obj: Any) -> dict[str, Any]:
+    return {"locked": obj.locked()}
+
+
+def _rlock_state(obj: Any) -> dict[str, Any]:
+    """The only public place where an RLock tells its owner is its repr."""
+    owner, count = rlock_owner(obj)
+    return {"locked": owner is not None, "count": count}
+
+
+def rlock_owner(obj: object) -> tuple[int | None, int]:
+    """The ident of the thread that owns an RLock (None if free), and how often it entered."""
+    text = repr(obj) if type(obj).__module__ == "_thread" else ""
+    try:
+        owner = int(text.split("owner=")[1].split()[0])
+        count = int(text.split("count=")[1].split()[0])
+    except (IndexError, ValueError):
+        return None, 0
+    return (owner, count) if owner and count else (None, 0)
+
+
+_EXTRAS: dict[str, Any] = {"lock": _lock_state, "RLock": _rlock_state}
+
+
+def is_lock_type(obj: object) -> bool:
+    """Whether it is one of the interpreter's own locks."""
+    return type(obj).__module__ == "_thread" and not isinstance(obj, types.ModuleType)

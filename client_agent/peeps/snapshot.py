@@ -1,0 +1,190 @@
+"""One snapshot: prepare, cut, build. The order of things, and what happens when one fails.
+
+Decides when garbage collection is held off, when time is up, and how a failing collector is put
+on record instead of failing the rest. Refuses to know libraries (collectors do) and sockets
+(agent_thread does).
+"""
+
+import gc
+import platform
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from . import unpatched
+from .collectors import Collectors
+from .collectors.base import Collector
+from .cut import Cut, Seen, ThreadRow
+from .graph import Graph, Limits
+from .identity import Identity
+from .statics import MISSING, static_get
+
+
+class TimeUpError(Exception):
+    """What is left of the snapshot cannot be built in time."""
+
+
+class Snapshot:
+    """Takes one snapshot. Use once; `graph` holds what came of it."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        collectors: Collectors,
+        *,
+        own_threads: frozenset[int] = frozenset(),
+        names: Mapping[int, str] | None = None,
+        limits: Limits | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.identity = identity
+        self.graph = Graph(identity.origin, limits)
+        self.problems: dict[str, str] = {}
+        """Collector -> what went wrong in it."""
+        self.captured_at_ns = 0
+        self.capture_ns = 0
+        self._collectors = collectors
+        self._own_threads = own_threads
+        self._deadline = deadline
+        self._cut = Cut(names)
+
+    def take(self) -> Graph:
+        """Look at the process, now, and build the graph."""
+        collectors = self._collectors.applying()
+        self._each(collectors, "prepare", lambda c: c.prepare(self._cut))
+        captured = self._capture(collectors)
+        seen = Seen(self._cut, {})
+        self._each(captured, "build", lambda c: c.build(captured[c], self.graph, seen))
+        self._build_resources(seen)
+        self._build_process()
+        return self.graph
+
+    def _capture(self, collectors: list[Collector]) -> dict[Collector, Any]:
+        captured: dict[Collector, Any] = {}
+        started = unpatched.perf_counter_ns()
+        with no_garbage_collection():
+            self.captured_at_ns = unpatched.time_ns()
+            try:
+                look_at_threads(self._cut, self._own_threads)
+
+                def capture(collector: Collector) -> None:
+                    captured[collector] = collector.capture(self._cut)
+
+                self._each(collectors, "capture", capture)
+            finally:
+                self._cut.close()
+        self.capture_ns = unpatched.perf_counter_ns() - started
+        return captured
+
+    def _each(self, collectors: Any, step: str, action: Callable[[Collector], None]) -> None:
+        for collector in collectors:
+            if self._deadline is not None and unpatched.monotonic() > self._deadline:
+                self.graph.leave_out("out_of_time")
+                self.problems.setdefault(collector.name, f"{step}: the time was up")
+                continue
+            try:
+                action(collector)
+            except Exception as exc:  # one collector's trouble is not another's
+                self.problems.setdefault(collector.name, f"{step}: {describe_error(exc)}")
+
+    def _build_resources(self, seen: Seen) -> None:
+        """Nodes of everything described in the cut, and edges to whoever holds it."""
+        for described in seen.facts.described.values():
+            attrs = dict(described.attrs)
+            if described.wait_any:
+                attrs["wait"] = "any"
+            self.graph.node(
+                *described.ref,
+                label=described.label or described.type_name,
+                type=described.type_name,
+                name=described.label,
+                **attrs,
+            )
+        for ref, holdings in seen.facts.holders.items():
+            resource = self.graph.ref(ref)
+            for holding in holdings:
+                if (ref, holding.holder) in seen.facts.released:
+                    continue
+                holder = self.graph.ref(holding.holder)
+                how = {"inferred": holding.how} if holding.inferred else {}
+                if self.graph.is_needed(resource):
+                    self.graph.edge(resource, holder, "needs", relation="held_by", **how)
+                else:
+                    self.graph.edge(holder, resource, "touches", relation="holds", **how)
+
+    def _build_process(self) -> None:
+        problems = self.problems | self._collectors.failed
+        self.graph.node(
+            "process",
+            "self",
+            label=self.identity.name,
+            pid=self.identity.pid,
+            python=platform.python_version(),
+            implementation=sys.implementation.name,
+            capture_ns=self.capture_ns,
+            problems=problems or None,
+            truncated=self.graph.truncated or None,
+        )
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Hold off collections: they would run finalisers of the host inside the cut."""
+    was_on = gc.isenabled()
+    if was_on:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def look_at_threads(cut: Cut, own_threads: frozenset[int]) -> None:
+    """Fill in the frames of all threads but the agent's own, and what threading knows of them."""
+    frames = sys._current_frames()
+    for ident in own_threads:
+        frames.pop(ident, None)
+    cut.frames = frames
+    # threading.enumerate() takes a lock that a host thread may hold; a copy of the dict does not.
+    known = list(getattr(threading, "_active", {}).items())
+    cut.threads = {ident: ThreadRow(ident) for ident in frames}
+    for ident, thread in known:
+        if ident in cut.threads:
+            cut.threads[ident] = ThreadRow(
+                ident,
+                native_id=_typed(static_get(thread, "_native_id"), int),
+                name=_typed(static_get(thread, "_name"), str),
+                daemon=_typed(static_get(thread, "_daemonic"), bool),
+            )
+
+
+def _typed(value: Any, kind: type) -> Any:
+    return None if value is MISSING or not isinstance(value, kind) else value
+
+
+def describe_error(exc: BaseException) -> str:
+    """What went wrong and where, without the message: it may hold values of the host."""
+    traceback = exc.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    where = f" at {traceback.tb_frame.f_code.co_name}:{traceback.tb_lineno}" if traceback else ""
+    return type(exc).__name__ + where
+
+
+def snapshot_dict(name: str | None = None, **options: Any) -> dict[str, Any]:
+    """The graph of this process, taken by the calling thread: for tests and the curious.
+
+    {"nodes": [{"id", "kind", "label", "attrs"}], "edges": [{"src", "dst", "kind", "attrs"}]}
+    """
+    from .identity import make_identity
+
+    snapshot = Snapshot(
+        make_identity(name),
+        Collectors(),
+        own_threads=frozenset({unpatched.get_ident()}),
+        **options,
+    )
+    return snapshot.take().to_dict()

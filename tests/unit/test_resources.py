@@ -1,0 +1,130 @@
+import asyncio
+import queue
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import anyio
+import pytest
+import trio
+
+from peeps.cut import Cut
+from peeps.resources import read_attributes, rlock_owner, shape_of
+
+
+class MyLock(asyncio.Lock):
+    pass
+
+
+send, receive = trio.open_memory_channel(3)
+asend, areceive = anyio.create_memory_object_stream(2)
+asend.close()
+areceive.close()
+taken = threading.Lock()
+taken.acquire()
+
+
+@pytest.mark.parametrize(
+    ("obj", "kind", "attrs"),
+    [
+        (MyLock(), "lock", {"locked": False, "waiters": 0}),
+        (asyncio.Semaphore(2), "semaphore", {"value": 2, "waiters": 0}),
+        (asyncio.BoundedSemaphore(2), "semaphore", {"value": 2, "waiters": 0}),
+        (asyncio.Event(), "notify", {"set": False, "waiters": 0}),
+        (asyncio.Barrier(3), "barrier", {"parties": 3, "arrived": 0}),
+        (threading.Condition(), "condition", {"waiters": 0}),
+        (threading.Semaphore(4), "semaphore", {"value": 4}),
+        (threading.Event(), "notify", {"set": False}),
+        (taken, "lock", {"locked": True}),
+        (queue.Queue(5), "queue", {"maxsize": 5, "size": 0, "unfinished": 0}),
+        (queue.LifoQueue(), "queue", {"maxsize": 0, "size": 0, "unfinished": 0}),
+        (queue.SimpleQueue(), "queue", {}),
+        (Future(), "future", {"future_state": "PENDING"}),
+        (trio.Lock(), "lock", {"waiters": 0}),
+        (trio.Semaphore(1), "semaphore", {"value": 1, "waiters": 0}),
+        (trio.CapacityLimiter(1), "semaphore", {"total": 1, "borrowed": 0, "waiters": 0}),
+        (trio.Condition(), "condition", {"waiters": 0}),
+        (send, "tx", {"maxsize": 3, "size": 0, "open_senders": 1, "open_receivers": 1}),
+        (areceive, "rx", {"maxsize": 2, "size": 0, "open_senders": 0, "open_receivers": 0}),
+    ],
+)
+def test_kinds_and_counts(obj, kind, attrs):
+    shape = shape_of(obj)
+    assert shape is not None
+    assert shape.kind == kind
+    found = read_attributes(obj, shape)
+    assert attrs.items() <= found.items()
+
+
+def test_an_asyncio_queue_tells_its_counts_and_never_its_contents():
+    items = asyncio.Queue(3)
+    items.put_nowait("secret")
+    found = read_attributes(items, shape_of(items))
+    assert found["size"] == 1
+    assert found["maxsize"] == 3
+    assert "secret" not in str(found)
+
+
+def test_an_rlock_tells_its_owner_by_its_repr_only():
+    lock = threading.RLock()
+    assert rlock_owner(lock) == (None, 0)
+    with lock, lock:
+        assert rlock_owner(lock) == (threading.get_ident(), 2)
+        assert read_attributes(lock, shape_of(lock)) == {"locked": True, "count": 2}
+
+
+@pytest.mark.parametrize("obj", [object(), 1, "x", None, len, asyncio])
+def test_other_objects_are_no_resources(obj):
+    assert shape_of(obj) is None
+    assert Cut().resource(obj) is None
+
+
+def test_host_code_is_never_run():
+    class Nosy(threading.Event):
+        @property
+        def _flag(self):
+            raise AssertionError("the host's property was called")
+
+        @_flag.setter
+        def _flag(self, value):
+            pass
+
+        def __getattr__(self, name):
+            raise AssertionError("the host's __getattr__ was called")
+
+        def __repr__(self):
+            raise AssertionError("the host's __repr__ was called")
+
+        def __eq__(self, other):
+            raise AssertionError("the host's __eq__ was called")
+
+        __hash__ = None
+
+    cut = Cut()
+    nosy = Nosy()
+    assert cut.resource(nosy) == ("notify", id(nosy))
+    (described,) = cut.facts.described.values()
+    assert described.attrs == {}
+
+
+def test_one_object_is_one_resource_and_its_given_name_is_its_label():
+    lock = asyncio.Lock()
+    cut = Cut({id(lock): "orders"})
+    assert cut.resource(lock) == cut.resource(lock, "something") == ("lock", id(lock))
+    (described,) = cut.facts.described.values()
+    assert described.label == "orders"
+    assert described.type_name == "asyncio.locks.Lock"
+    assert cut.resource(object(), "rx")[0] == "rx"
+
+
+def test_a_child_process_is_known_by_its_pid_whoever_meets_it():
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        assert Cut().resource(child) == ("command", f"pid-{child.pid}")
+
+
+def test_executors_tell_their_workers():
+    with ThreadPoolExecutor(3) as executor:
+        executor.submit(int).result()
+        found = read_attributes(executor, shape_of(executor))
+    assert found == {"max_workers": 3, "workers": 1}
