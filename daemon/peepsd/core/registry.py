@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from peeps.wire.messages import SnapshotRequest
 
 from . import identity
+from .gather import Verdict
 
 CHRONIC_MISSES = 3
 """After so many missed snapshots in a row a peer holds nobody up (see gather.py)."""
+
+REMEMBERED_REQUESTS = 256
+"""Requests a peer is remembered to have been sent, to tell late replies from wrong ones."""
 
 Ask = Callable[[SnapshotRequest], bool]
 """Hand a request to a peer's writer without waiting; False: its queue is full."""
@@ -44,11 +48,37 @@ class Peer:
     last_latency_ns: int | None = None
     in_flight: dict[int, int] = field(default_factory=dict)
     """snapshot_id to when it was asked (Unix ns)."""
+    first_asked_s: float | None = None
+    """When it was asked for the first time, by the clock of whoever asked."""
+    _answered: dict[int, bool] = field(default_factory=dict)
 
     @property
     def is_chronic(self) -> bool:
         """Whether it missed its last snapshots, so that nobody waits for it in full."""
         return self.misses >= CHRONIC_MISSES
+
+    def note_asked(self, snapshot_id: int, now_ns: int) -> None:
+        """It was sent a request."""
+        self.in_flight[snapshot_id] = now_ns
+        self._answered[snapshot_id] = False
+        while len(self._answered) > REMEMBERED_REQUESTS:
+            del self._answered[next(iter(self._answered))]
+
+    def note_answered(self, snapshot_id: int) -> None:
+        """Its reply was accepted."""
+        self._answered[snapshot_id] = True
+
+    def note_over(self, snapshot_id: int) -> None:
+        """That snapshot waits for it no more."""
+        self.in_flight.pop(snapshot_id, None)
+
+    def what_is_reply(self, snapshot_id: int) -> Verdict:
+        """What a reply to a snapshot that is over is: late, a duplicate, or to nothing it was
+        asked."""
+        answered = self._answered.get(snapshot_id)
+        if answered is None:
+            return Verdict.STRANGER
+        return Verdict.DUPLICATE if answered else Verdict.LATE
 
     @property
     def is_identified(self) -> bool:
@@ -63,12 +93,11 @@ class Registry:
         self._peers: dict[int, Peer] = {}
         self._keys: dict[str, int] = {}  # live proc_key -> connection id
         self._last_id = 0
-        self.accepted = 0
 
     def __len__(self) -> int:
         return len(self._peers)
 
-    def connect(
+    def new_peer(
         self,
         *,
         local_address: str,
@@ -77,13 +106,14 @@ class Registry:
         ask: Ask,
         initiated_by_us: bool = False,
     ) -> Peer:
-        """Take in a new connection under a fresh id and a placeholder key."""
+        """A connection under a fresh id; it takes part in nothing until it is admitted."""
         self._last_id += 1
-        self.accepted += 1
-        peer = Peer(self._last_id, local_address, remote_address, now_ns, ask, initiated_by_us)
+        return Peer(self._last_id, local_address, remote_address, now_ns, ask, initiated_by_us)
+
+    def admit(self, peer: Peer) -> None:
+        """Let a peer take part in snapshots, under its key or a placeholder."""
         self._peers[peer.connection_id] = peer
         self._assign_key(peer)
-        return peer
 
     def disconnect(self, connection_id: int) -> Peer | None:
         """Forget a connection; its key is free again. None: it was not there."""
@@ -103,7 +133,8 @@ class Registry:
         return True
 
     def _assign_key(self, peer: Peer) -> None:
-        self._keys.pop(peer.proc_key, None)
+        if self._keys.get(peer.proc_key) == peer.connection_id:
+            del self._keys[peer.proc_key]
         base = identity.base_key(peer.process, peer.pid, peer.connection_id)
         peer.proc_key = identity.unique_key(base, self._keys)
         self._keys[peer.proc_key] = peer.connection_id

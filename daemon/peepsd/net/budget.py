@@ -1,0 +1,71 @@
+"""How many bytes of unfinished work the daemon holds at once: back-pressure, not failure.
+
+Decides who may read on when a hundred processes answer 50 MB each. Bytes are taken as they
+arrive, never on announcement, so nobody can reserve what he does not send. When the budget is
+used up everybody waits but the eldest, who may always go on: so there is no deadlock between
+half-received frames, and memory stays under the budget plus one frame. Refuses to know sockets.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+FREE_BYTES = 64 * 1024
+"""A frame's first bytes are not counted: small messages never wait."""
+
+
+class Hold:
+    """What one frame holds of the budget, until it is dealt with."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.counted = 0
+
+
+class ReceiveBudget:
+    """Shared by all connections."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._used = 0
+        self._holds: dict[Hold, None] = {}  # in order of age
+        self._changed = trio.lowlevel.ParkingLot()
+
+    @asynccontextmanager
+    async def frame(self) -> AsyncIterator[Hold]:
+        """A hold that is given back at the end of the block, however it ends."""
+        hold = Hold()
+        try:
+            yield hold
+        finally:
+            self.give_back(hold)
+
+    async def take(self, hold: Hold, received: int) -> None:
+        """Count `received` more bytes to `hold`; waits while the budget is used up."""
+        hold.bytes += received
+        more = max(0, hold.bytes - FREE_BYTES) - hold.counted
+        if more <= 0:
+            return
+        self._holds.setdefault(hold)
+        while self._used + more > self._limit and next(iter(self._holds)) is not hold:
+            await self._changed.park()
+        hold.counted += more
+        self._used += more
+
+    def give_back(self, hold: Hold) -> None:
+        """The frame is dealt with; somebody else may read on."""
+        self._used -= hold.counted
+        hold.bytes = hold.counted = 0
+        if hold in self._holds:
+            del self._holds[hold]
+            self._changed.unpark_all()
+
+    def statistics(self) -> dict[str, int]:
+        """Bytes used and limit, frames holding some, readers waiting."""
+        return {
+            "used_bytes": self._used,
+            "limit_bytes": self._limit,
+            "frames": len(self._holds),
+            "waiting": self._changed.statistics().tasks_waiting,
+        }

@@ -1,0 +1,38 @@
+"""Where a frame is decoded: here, or in another process.
+
+Decides by size alone. A hostile megabyte can hold the interpreter lock for 30 ms, an honest
+hundred for a second; so frames above INLINE_BYTES go to a worker process, which is killed if
+it does not finish, and the event loop only ever unpacks small chunks. Refuses to know what
+messages mean.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from peeps.wire.errors import MessageError
+
+from ..core import offload
+from ..core.reply import HelloMessage, Reply, parse_peer_message
+from ..errors import PeepsError
+
+INLINE_BYTES = 512 * 1024
+
+Offload = Callable[[bytes], Awaitable[bytes]]
+"""Run core.offload.handle on a payload elsewhere. Raises PeepsError if that did not work out."""
+
+
+class Decoder:
+    """Payloads to messages."""
+
+    def __init__(self, elsewhere: Offload, inline_bytes: int = INLINE_BYTES) -> None:
+        self._elsewhere = elsewhere
+        self._inline_bytes = inline_bytes
+
+    async def decode(self, payload: bytes) -> HelloMessage | Reply:
+        """What the peer said. Raises MessageError."""
+        if len(payload) <= self._inline_bytes:
+            return parse_peer_message(payload)
+        try:
+            answer = await self._elsewhere(payload)
+        except PeepsError as exc:
+            raise MessageError(f"a message of {len(payload)} bytes: {exc.message}") from None
+        return offload.unpack(answer)

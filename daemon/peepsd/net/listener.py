@@ -1,0 +1,113 @@
+"""Accepting connections, for as long as the daemon lives.
+
+Decides what to do when no more can be accepted: out of descriptors it waits and says so once;
+at the limit of connections it closes the newcomer, or the eldest that never spoke. Refuses to
+know the protocol.
+"""
+
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+
+import structlog
+import trio
+
+RETRY_S = 0.1
+BACKLOG = 1024
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH}
+
+Handler = Callable[[trio.SocketStream, str, str], Awaitable[None]]
+"""Serve one stream (stream, local address, remote address); must not raise."""
+
+log = structlog.get_logger("peepsd.net")
+
+
+class Listener:
+    """The TCP listener of the snapshot protocol."""
+
+    def __init__(self, handler: Handler, max_connections: int) -> None:
+        self._handler = handler
+        self._max_connections = max_connections
+        self.connections = 0
+        self.refused = 0
+
+    async def open(self, host: str, port: int) -> list[trio.SocketListener]:
+        """Bind; port 0 takes a free one. Raises OSError."""
+        return list(await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG))
+
+    async def serve(self, listeners: list[trio.SocketListener]) -> None:
+        """Accept for ever."""
+        async with trio.open_nursery() as nursery:
+            for listener in listeners:
+                nursery.start_soon(self._accept, listener.socket, nursery)
+
+    async def _accept(self, listening: trio.socket.SocketType, nursery: trio.Nursery) -> None:
+        is_exhausted = False
+        while True:
+            try:
+                connection, _ = await listening.accept()
+            except OSError as exc:
+                if exc.errno in _PASSING:
+                    continue
+                if exc.errno not in _EXHAUSTED:
+                    raise
+                if not is_exhausted:
+                    log.error(
+                        "cannot accept connections: out of file descriptors or memory",
+                        connections=self.connections,
+                        todo="raise the limit (ulimit -n, LimitNOFILE=)",
+                        error=str(exc),
+                    )
+                is_exhausted = True
+                await trio.sleep(RETRY_S)
+                continue
+            if is_exhausted:
+                log.info("accepting connections again", connections=self.connections)
+                is_exhausted = False
+            nursery.start_soon(self._serve, connection)
+
+    async def _serve(self, connection: trio.socket.SocketType) -> None:
+        if self.connections >= self._max_connections:
+            self.refused += 1
+            if self.refused == 1 or self.refused % 1000 == 0:
+                log.error(
+                    "too many connections; refused one",
+                    connections=self.connections,
+                    refused=self.refused,
+                )
+            connection.close()
+            return
+        self.connections += 1
+        try:
+            local = _address(connection.getsockname())
+            remote = _address(connection.getpeername())
+            keep_alive(connection)
+            await self._handler(trio.SocketStream(connection), local, remote)
+        except OSError:
+            pass  # it was gone before it was served
+        finally:
+            self.connections -= 1
+            connection.close()
+
+
+def keep_alive(connection: trio.socket.SocketType) -> None:
+    """Find out about half-open peers: machines that vanished without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", 30),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 30_000),
+    ):
+        option = getattr(socket, name, None)  # not every platform has them all
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _address(name: tuple[str, int] | str) -> str:
+    if isinstance(name, str):
+        return name or "unix"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
