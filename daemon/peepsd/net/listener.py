@@ -38,10 +38,14 @@ class Listener:
         return list(await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG))
 
     async def serve(self, listeners: list[trio.SocketListener]) -> None:
-        """Accept for ever."""
-        async with trio.open_nursery() as nursery:
+        """Accept for ever; when cancelled, close the listeners."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(self._accept, listener.socket, nursery)
+        finally:
             for listener in listeners:
-                nursery.start_soon(self._accept, listener.socket, nursery)
+                listener.socket.close()
 
     async def _accept(self, listening: trio.socket.SocketType, nursery: trio.Nursery) -> None:
         is_exhausted = False

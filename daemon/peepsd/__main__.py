@@ -1,0 +1,5 @@
+"""`python -m peepsd` is `peepsd`."""
+
+from .cli import peepsd
+
+peepsd()

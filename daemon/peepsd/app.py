@@ -1,0 +1,181 @@
+"""The composition root: makes every part, hands each what it needs, owns the nursery.
+
+Decides the order of starting and stopping, nothing else. Stopping is the reverse of starting:
+nobody new is let in, the HTTP server ends, and last the store writes what is queued.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata
+
+import structlog
+import trio
+
+from .config import Address, Config
+from .core.happenings import Bus, Happening, SnapshotCompleted
+from .core.limits import PeerLimits
+from .core.registry import Registry
+from .errors import ConfigError
+from .http.api import MAX_SNAPSHOTS_AT_ONCE, Api
+from .http.app import build_app
+from .net.budget import ReceiveBudget
+from .net.connection import Services, serve_stream
+from .net.decoding import Decoder
+from .net.intake import Intake
+from .net.listener import Listener
+from .net.problems import Problems
+from .net.rounds import SnapshotRounds
+from .store.database import Database, open_database
+from .store.janitor import Janitor
+from .telemetry import Telemetry
+from .workers.pool import Limits, WorkerPool
+
+DECODERS = 2
+DECODE_DEADLINE_S = 30.0
+DECODE_MEMORY_FACTOR = 16
+"""Python's objects take several times the bytes they were read from."""
+
+log = structlog.get_logger("peepsd")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A daemon that is ready."""
+
+    listen: Address
+    http: Address
+    rounds: SnapshotRounds
+    registry: Registry
+    bus: Bus
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Running]:
+    """The daemon, from ready to stopped. Raises PeepsError if it cannot start."""
+    async with open_database(config.db, time.time_ns()) as database:
+        for done in database.recovered:
+            log.info(done)
+        async with trio.open_nursery() as nursery:
+            daemon = _Daemon(config, database)
+            try:
+                yield await daemon.start(nursery)
+            finally:
+                nursery.cancel_scope.cancel()
+
+
+class _Daemon:
+    """Every part, made but not started."""
+
+    def __init__(self, config: Config, database: Database) -> None:
+        self._config = config
+        self._started_s = trio.current_time()
+        self.bus = Bus()
+        self.registry = Registry()
+        self.telemetry = Telemetry()
+        self.budget = ReceiveBudget(config.receive_budget_bytes)
+        self.janitor = Janitor(
+            database.writer,
+            database.reader,
+            retain_snapshots=config.retain_snapshots,
+            retain_event_days=config.retain_event_days,
+        )
+        self.bus.subscribe(self.telemetry)
+        self.bus.subscribe(self._sweep_after_snapshots)
+        problems = Problems(self.bus, self.janitor.record)
+        self.rounds = SnapshotRounds(
+            self.registry, database.writer, self.bus, problems, grace_ms=config.grace_ms
+        )
+        self.decoders = WorkerPool(
+            "peepsd.core.offload:handle",
+            size=DECODERS,
+            queue_limit=config.max_connections,
+            limits=Limits(memory_bytes=DECODE_MEMORY_FACTOR * config.max_frame_bytes + (1 << 28)),
+        )
+        intake = Intake(
+            self.registry, self.rounds, Decoder(self._decode_elsewhere), self.bus, problems
+        )
+        self._shared = Services(
+            self.registry,
+            self.rounds,
+            intake,
+            self.bus,
+            problems,
+            self.budget,
+            PeerLimits(),
+            config.max_frame_bytes,
+            config.token,
+        )
+        self.listener = Listener(
+            lambda stream, local, remote: serve_stream(stream, local, remote, self._shared),
+            config.max_connections,
+        )
+        self.api = Api(
+            self.rounds.take,
+            self.registry.peers,
+            database.reader,
+            None,  # type: ignore[arg-type]
+            self.statistics,
+            config.timeout_ms,
+            metadata.version("peeps"),
+            trio.CapacityLimiter(MAX_SNAPSHOTS_AT_ONCE),
+        )
+
+    async def start(self, nursery: trio.Nursery) -> Running:
+        """Start every part; returns when connections and requests are taken."""
+        config = self._config
+        await nursery.start(self.janitor.run)
+        await nursery.start(self.decoders.run)
+        try:
+            listeners = await self.listener.open(config.listen.host, config.listen.port)
+        except OSError as exc:
+            raise _cannot_listen("PEEPS_LISTEN", config.listen, exc) from None
+        nursery.start_soon(self.listener.serve, listeners)
+        http = await self._start_http(nursery)
+        port = listeners[0].socket.getsockname()[1]
+        return Running(
+            Address(config.listen.host, port), http, self.rounds, self.registry, self.bus
+        )
+
+    async def _start_http(self, nursery: trio.Nursery) -> Address:
+        import hypercorn.config
+        import hypercorn.trio
+
+        app = build_app(self.api.routes())
+        c = hypercorn.config.Config()
+        c.bind = [str(self._config.http)]
+        binds = await nursery.start(hypercorn.trio.serve, app, c)
+        return Address("127.0.0.1", int(binds[0].rpartition(":")[2]))
+
+    async def _decode_elsewhere(self, payload: bytes) -> bytes:
+        return await self.decoders.call(payload, deadline_s=DECODE_DEADLINE_S)
+
+    def _sweep_after_snapshots(self, happening: Happening) -> None:
+        if isinstance(happening, SnapshotCompleted):
+            self.janitor.snapshot_completed()
+
+    def statistics(self) -> dict[str, float]:
+        """The daemon's numbers, by metric name."""
+        budget = self.budget.statistics()
+        return {
+            "connections": len(self.registry),
+            "unidentified_connections": self.registry.without_hello(),
+            "refused_connections_total": self.listener.refused,
+            "snapshots_total": self.telemetry.snapshots,
+            "last_snapshot_id": self.telemetry.last_snapshot_id,
+            "last_snapshot_seconds": self.telemetry.last_snapshot_ms / 1e3,
+            "replies_total": self.telemetry.replies,
+            "timeouts_total": self.telemetry.timeouts,
+            "ingest_events_total": self.janitor.events_total,
+            "receive_budget_used_bytes": budget["used_bytes"],
+            "receive_budget_waiting": budget["waiting"],
+            "uptime_seconds": trio.current_time() - self._started_s,
+        }
+
+
+def _cannot_listen(setting: str, address: Address, exc: OSError) -> ConfigError:
+    return ConfigError(
+        f"{setting}: cannot listen on {address}: {exc.strerror or exc}",
+        hint="is another peepsd running? choose another address, or port 0 for any free one",
+    )

@@ -1,0 +1,38 @@
+"""The ASGI application: each feature's routes under one error contract.
+
+Decides what `GET /` says and that every error is JSON. Refuses to know what the features do,
+and who may ask (http.guard wraps this application).
+"""
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ..errors import PeepsError
+from .responses import JsonResponse, on_exception, on_http_exception, on_peeps_error
+
+
+def build_app(routes: Sequence[BaseRoute]) -> Starlette:
+    """The application that serves `routes`, and an index of them at `/`."""
+
+    async def index(request: Request) -> Response:
+        table = [
+            f"{method} {route.path}"
+            for route in routes
+            if isinstance(route, Route)
+            for method in sorted((route.methods or set()) - {"HEAD"})
+        ]
+        return JsonResponse({"name": "peepsd", "routes": table})
+
+    return Starlette(
+        routes=[Route("/", index, methods=["GET"]), *routes],
+        exception_handlers={
+            PeepsError: on_peeps_error,
+            HTTPException: on_http_exception,
+            Exception: on_exception,
+        },
+    )
