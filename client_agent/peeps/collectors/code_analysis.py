@@ -1,0 +1,420 @@
+"""What a code object says about itself: active `with` and `finally` regions, and call sites.
+
+Decides, from bytecode alone, which context managers have been entered at an instruction, which
+locks a handler is bound to release, what a call operates on and how deep the value stack is there.
+Knows no frame and no object: values are found by `expressions` and `value_stack`.
+
+A `with` block is an entry of the exception table whose handler begins with WITH_EXCEPT_START; the
+depth of that entry tells where the manager's bound exit method lies. An analysis takes a fraction
+of a millisecond and is kept in a cache of bounded size, without any reference to the code object
+or to its constants. CPython 3.11 to 3.13; on others `with` blocks are simply not found.
+"""
+
+import dis
+import weakref
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import NamedTuple
+
+Expression = tuple[object, ...]
+"""Names and attributes as they were written: ("name", n), ("global", n), ("attr", of, n),
+("item", of, key), ("const", int or str)."""
+
+
+class Region(NamedTuple):
+    """An entry of the exception table. Offsets are in bytes; `end` is exclusive."""
+
+    start: int
+    end: int
+    target: int
+    depth: int
+    pushes_offset: bool
+
+
+class With(NamedTuple):
+    """A `with` block."""
+
+    depth: int
+    """The manager's bound exit method is the value just below this depth."""
+    manager: Expression | None
+    """The manager, if it is written as names and attributes that the block does not rebind."""
+
+
+class Site(NamedTuple):
+    """An instruction in which a frame may be inside a C function."""
+
+    kind: str
+    """"call", or "with" for a manager that is being entered."""
+    depth: int
+    """Depth of the value stack before the instruction, all operands on it."""
+    arguments: int
+    has_names: bool
+    """Whether a tuple of keyword names lies on top of the arguments."""
+    target: Expression | None
+    """What is called, or the manager that is entered, if it is written as names."""
+    first: Expression | None
+    """The first argument, if it is written as names."""
+
+    @property
+    def base(self) -> int:
+        """Position of the lower of the two slots that hold the callable and its `self`."""
+        return self.depth - self.arguments - self.has_names - 2
+
+
+def exception_table(code: CodeType) -> list[Region]:
+    """The entries of `co_exceptiontable`, in the order in which the interpreter searches them."""
+    numbers = _varints(code.co_exceptiontable)
+    regions = []
+    for start in numbers:
+        length, target, depth = next(numbers), next(numbers), next(numbers)
+        end = start + length
+        regions.append(Region(start * 2, end * 2, target * 2, depth >> 1, bool(depth & 1)))
+    return regions
+
+
+def _varints(table: bytes) -> Iterator[int]:
+    value = 0
+    for byte in table:
+        value = value << 6 | byte & 63
+        if not byte & 64:
+            yield value
+            value = 0
+
+
+def _slot_names(code: CodeType) -> list[str]:
+    """Names of the variables in a frame, by position. A class scope may have one name twice."""
+    name_of: Callable[[int], str] = code._varname_from_oparg  # type: ignore[attr-defined]
+    names: list[str] = []
+    try:
+        while True:
+            names.append(name_of(len(names)))
+    except IndexError:
+        return names
+
+
+class CodeAnalysis:
+    """What one code object says about itself. Made by `analyse`."""
+
+    def __init__(self, code: CodeType) -> None:
+        self._table = exception_table(code)
+        self._withs: dict[int, With] | None = None
+        self._releases: dict[int, tuple[Expression, ...]] = {}
+        self._sites: dict[int, Site | None] = {}
+        names = _slot_names(code)
+        self.slots = {name: position for position, name in enumerate(names)}
+        """Variables by name, as positions in a frame; `slot_count` of them in all."""
+        self.slot_count = len(names)
+        self.cells = frozenset((*code.co_cellvars, *code.co_freevars))
+
+    def active_withs(self, code: CodeType, offset: int) -> list[With]:
+        """The `with` blocks entered at an instruction, outermost first."""
+        targets = self._active_handlers(offset)
+        if not targets:
+            return []
+        withs, _ = self._handlers(code)
+        return [withs[target] for target in targets if target in withs]
+
+    def active_releases(self, code: CodeType, offset: int) -> list[Expression]:
+        """What the active `finally` handlers call `.release()` on, outermost first."""
+        targets = self._active_handlers(offset)
+        if not targets:
+            return []
+        _, releases = self._handlers(code)
+        return [e for target in targets for e in releases.get(target, ())]
+
+    def site(self, code: CodeType, offset: int) -> Site | None:
+        """The call at an instruction; None if a frame cannot be inside a C function there."""
+        if offset not in self._sites:
+            self._sites[offset] = _site(Instructions(code), self._table, offset)
+        return self._sites[offset]
+
+    def _active_handlers(self, offset: int) -> list[int]:
+        found: list[int] = []
+        here = offset
+        while True:
+            for region in self._table:
+                if region.start <= here < region.end and region.target not in found:
+                    break
+            else:
+                break
+            found.append(region.target)
+            here = region.target
+        found.reverse()
+        return found
+
+    def _handlers(
+        self, code: CodeType
+    ) -> tuple[dict[int, With], dict[int, tuple[Expression, ...]]]:
+        if self._withs is None:
+            instructions = Instructions(code)
+            withs = _withs(instructions, self._table)
+            others = {region.target for region in self._table} - withs.keys()
+            self._releases = {t: found for t in others if (found := _releases(instructions, t))}
+            self._withs = withs
+        return self._withs, self._releases
+
+
+_LIMIT = 4096
+_cache: dict[int, tuple["weakref.ref[CodeType]", CodeAnalysis]] = {}
+
+
+def analyse(code: CodeType) -> CodeAnalysis:
+    """The analysis of a code object, from the cache if it was made before.
+
+    The key is its identity: comparing code objects would read all of their constants.
+    """
+    entry = _cache.get(id(code))
+    if entry is not None and entry[0]() is code:
+        return entry[1]
+    if len(_cache) >= _LIMIT:
+        _cache.clear()
+    analysis = CodeAnalysis(code)
+    _cache[id(code)] = (weakref.ref(code), analysis)
+    return analysis
+
+
+class Instruction(NamedTuple):
+    """One instruction, instructions that do two things at once taken apart."""
+
+    name: str
+    argval: object
+    offset: int
+    is_jump_target: bool
+
+
+class Instructions:
+    """The instructions of a code object, their positions by offset, and stack depths."""
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code
+        self.all: list[Instruction] = []
+        self.at: dict[int, int] = {}
+        """Position of the first instruction at an offset."""
+        for i in dis.get_instructions(code):
+            self.at[i.offset] = len(self.all)
+            parts = _SPLIT.get(i.opname)
+            if parts is None:
+                self.all.append(Instruction(i.opname, i.argval, i.offset, i.is_jump_target))
+            else:
+                for name, value in zip(parts, i.argval, strict=True):
+                    self.all.append(Instruction(name, value, i.offset, i.is_jump_target))
+
+    def name(self, k: int) -> str:
+        """The name of the instruction at a position; empty beyond either end."""
+        return self.all[k].name if 0 <= k < len(self.all) else ""
+
+
+_SPLIT = {
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
+}
+
+# ------------------------------------------------------------------ with and finally
+
+
+def _withs(ins: Instructions, table: list[Region]) -> dict[int, With]:
+    """`with` blocks by the offset of their handler."""
+    by_start = {region.start: region for region in reversed(table)}
+    found = {}
+    for k, instruction in enumerate(ins.all):
+        if instruction.name == "BEFORE_WITH":
+            body = k + 1
+        elif instruction.name == "BEFORE_ASYNC_WITH":
+            body = _after_await(ins, k + 1)
+        else:
+            continue
+        for inside in ins.all[body : body + 3]:  # the region begins here, a NOP more or less
+            region = by_start.get(inside.offset)
+            if region is not None and _is_with_handler(ins, region.target):
+                manager = _written_as_names(ins, k)
+                if manager is not None and _is_rebound(ins, table, region.target, manager):
+                    manager = None
+                found[region.target] = With(region.depth, manager)
+                break
+    return found
+
+
+def _after_await(ins: Instructions, k: int) -> int:
+    while k < len(ins.all) and ins.name(k) not in ("END_SEND", "JUMP_BACKWARD_NO_INTERRUPT"):
+        k += 1
+    while ins.name(k) in (
+        "END_SEND",
+        "CLEANUP_THROW",
+        "JUMP_BACKWARD_NO_INTERRUPT",
+        "JUMP_BACKWARD",
+    ):
+        k += 1
+    return k
+
+
+def _is_with_handler(ins: Instructions, target: int) -> bool:
+    k = ins.at.get(target, -1)
+    return ins.name(k) == "PUSH_EXC_INFO" and ins.name(k + 1) == "WITH_EXCEPT_START"
+
+
+def _is_rebound(
+    ins: Instructions, table: list[Region], target: int, expression: Expression
+) -> bool:
+    """Whether the block stores to a name of the expression: it may mean another object by now."""
+    names = _names_of(expression)
+    bodies = [(region.start, region.end) for region in table if region.target == target]
+    return any(
+        i.name.startswith(("STORE_", "DELETE_"))
+        and i.argval in names
+        and any(start <= i.offset < end for start, end in bodies)
+        for i in ins.all
+    )
+
+
+def _names_of(expression: Expression) -> set[object]:
+    names: set[object] = set()
+    for part in expression[1:]:
+        names |= _names_of(part) if isinstance(part, tuple) else {part}
+    return names
+
+
+def _releases(ins: Instructions, target: int) -> tuple[Expression, ...]:
+    """What a handler calls `.release()` on whatever happens: before any branch of its own."""
+    found = []
+    for k in range(ins.at.get(target, len(ins.all)), len(ins.all)):
+        name = ins.name(k)
+        if name == "RERAISE" or "JUMP" in name or name.startswith(("RETURN", "FOR_", "SEND")):
+            break
+        if name in _ATTRIBUTE and ins.all[k].argval == "release":
+            expression = _written_as_names(ins, k)
+            if expression is not None:
+                found.append(expression)
+    return tuple(found)
+
+
+# ------------------------------------------------------------------ expressions
+
+_SILENT = frozenset(("CACHE", "NOP", "PUSH_NULL", "PRECALL", "EXTENDED_ARG", "KW_NAMES"))
+_NAME = frozenset(("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_NAME"))
+_ATTRIBUTE = frozenset(("LOAD_ATTR", "LOAD_METHOD"))
+
+
+class _Unclear(Exception):
+    """Bytecode that is more than a chain of names."""
+
+
+def _written_as_names(ins: Instructions, k: int) -> Expression | None:
+    """The expression whose value is on top of the stack before position `k`, if it is names.
+
+    Refused if control can enter in its middle: a conditional expression has two values.
+    """
+    try:
+        expression, first = _expression_before(ins, k)
+    except _Unclear:
+        return None
+    if any(ins.all[j].is_jump_target for j in range(first + 1, k + 1)):
+        return None
+    return expression
+
+
+def _expression_before(ins: Instructions, k: int) -> tuple[Expression, int]:
+    """That expression and the position where it begins. Raises _Unclear."""
+    k -= 1
+    while ins.name(k) in _SILENT:
+        k -= 1
+    name = ins.name(k)
+    if name in _NAME:
+        return ("name", ins.all[k].argval), k
+    if name == "LOAD_GLOBAL":
+        return ("global", ins.all[k].argval), k
+    if name == "LOAD_CONST" and type(ins.all[k].argval) in (int, str):
+        return ("const", ins.all[k].argval), k
+    if name in _ATTRIBUTE:
+        owner, first = _expression_before(ins, k)
+        return ("attr", owner, ins.all[k].argval), first
+    if name == "BINARY_SUBSCR":
+        key, middle = _expression_before(ins, k)
+        container, first = _expression_before(ins, middle)
+        return ("item", container, key), first
+    if name == "STORE_FAST" and ins.name(k - 1) == "COPY":  # (x := ...)
+        return ("name", ins.all[k].argval), k
+    raise _Unclear(name)
+
+
+# ------------------------------------------------------------------ call sites
+
+
+def _site(ins: Instructions, table: list[Region], offset: int) -> Site | None:
+    k = ins.at.get(offset)
+    if k is None:
+        return None
+    name = ins.name(k)
+    if name not in ("BEFORE_WITH", "CALL", "PRECALL", "CALL_KW"):
+        return None
+    depths = stack_depths(ins.code, table)
+    depth = depths.get(offset)
+    if depth is None:
+        return None
+    if name == "BEFORE_WITH":
+        return Site("with", depth, 0, False, _written_as_names(ins, k), None)
+    arguments = ins.all[k].argval
+    assert isinstance(arguments, int)
+    if name == "CALL" and "PRECALL" in dis.opmap:
+        depth += arguments  # 3.11: PRECALL is said to have popped them already
+    site = Site("call", depth, arguments, name == "CALL_KW", None, None)
+    after_callable = _where_depth_is(ins, depths, k, site.base + 2)
+    if after_callable is None:
+        return site
+    first = None
+    if arguments:
+        after_first = _where_depth_is(ins, depths, k, site.base + 3)
+        first = None if after_first is None else _written_as_names(ins, after_first)
+    return site._replace(target=_written_as_names(ins, after_callable), first=first)
+
+
+def _where_depth_is(ins: Instructions, depths: dict[int, int], k: int, depth: int) -> int | None:
+    """The last position up to `k` before which the stack is `depth` deep."""
+    for j in range(k, -1, -1):
+        if depths.get(ins.all[j].offset) == depth and ins.at[ins.all[j].offset] == j:
+            return j
+    return None
+
+
+_ENDS = frozenset(("RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE_VARARGS", "INTERPRETER_EXIT"))
+_ALWAYS_JUMPS = frozenset(("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"))
+_JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
+_IS_GENERATOR = 0x20 | 0x80 | 0x200
+
+
+def stack_depths(code: CodeType, table: list[Region]) -> dict[int, int]:
+    """Depth of the value stack before each reachable instruction, by its offset.
+
+    A generator's own frame begins with the one value that its first POP_TOP removes;
+    RETURN_GENERATOR counts it from 3.13 on only.
+    """
+    instructions = list(dis.get_instructions(code))
+    at = {i.offset: k for k, i in enumerate(instructions)}
+    starts_with_value = bool(code.co_flags & _IS_GENERATOR) and not dis.stack_effect(
+        dis.opmap["RETURN_GENERATOR"]
+    )
+    depths: dict[int, int] = {}
+    work = [(0, int(starts_with_value))]
+    work += [(r.target, r.depth + r.pushes_offset + 1) for r in table]
+    while work:
+        offset, depth = work.pop()
+        for i in instructions[at.get(offset, len(instructions)) :]:
+            if i.offset in depths:
+                break
+            depths[i.offset] = depth
+            if i.opname in _ENDS:
+                break
+            if i.opcode in _JUMPS:
+                work.append((i.argval, depth + _effect(i, jump=True)))
+                if i.opname in _ALWAYS_JUMPS:
+                    break
+            depth += _effect(i, jump=False)
+    return depths
+
+
+def _effect(i: dis.Instruction, *, jump: bool) -> int:
+    argument = i.arg if i.opcode >= dis.HAVE_ARGUMENT else None
+    try:
+        return dis.stack_effect(i.opcode, argument, jump=jump)
+    except ValueError:
+        return 0

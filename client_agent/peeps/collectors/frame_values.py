@@ -1,0 +1,204 @@
+"""What a frame of another thread holds and what it is blocked on, by the best reader there is.
+
+Decides which of two readers answers. B reads the value stack in memory (`value_stack`); A
+evaluates, statically, the expression that the program wrote (`expressions`). B finds more and is
+exact, but only on interpreters where it proved itself; A works everywhere and is refused whenever
+the expression may mean something else by now. Refuses to know what locks are.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from types import BuiltinMethodType, FrameType, MethodType
+from typing import Any, NamedTuple
+
+from . import known_calls
+from .code_analysis import Site, analyse
+from .expressions import Names, Unknown, text
+from .value_stack import PinnedFrame, Reader, make_reader
+
+BY_STACK = "value stack"
+BY_NAME = "static expression"
+BY_FINALLY = "finally"
+
+_OPTIMISED = 1  # CO_OPTIMIZED: variables live in slots, not in a dictionary
+
+
+class Held(NamedTuple):
+    """A context manager that a frame has entered, or something its handlers will release."""
+
+    value: object
+    how: str
+    text: str | None
+    """How the program wrote it, if as names."""
+
+
+class Operation(NamedTuple):
+    """The C function in which a frame may be."""
+
+    name: str
+    """Its name; "with" for a manager that is being entered."""
+    owner: object
+    """The object whose method it is, or the manager; None for a function of a module."""
+    first: object
+    """The first argument; None if it is not known."""
+    how: str
+    text: str | None
+
+
+_reader: Reader | None = None
+_why_not: str | None = None
+_is_chosen = False
+
+
+def prepare() -> str | None:
+    """Choose the readers; call it outside of any cut. None, or why the value stack is not read."""
+    global _reader, _why_not, _is_chosen
+    if not _is_chosen:
+        _is_chosen = True
+        try:
+            _reader = make_reader()
+        except Exception as exc:
+            _why_not = str(exc) or type(exc).__name__
+    known_calls.refresh()
+    return _why_not
+
+
+class View:
+    """One frame through the readers that work for it."""
+
+    __slots__ = ("_frame", "_pinned", "analysis", "code", "lasti")
+
+    def __init__(self, frame: FrameType, reader: Reader | None = None) -> None:
+        self._frame = frame
+        self.code = frame.f_code
+        self.lasti = frame.f_lasti
+        self.analysis = analyse(self.code)
+        self._pinned: PinnedFrame | None = None
+        reader = reader or _reader
+        if reader is not None:
+            with contextlib.suppress(Unknown):
+                self._pinned = PinnedFrame(reader, frame)
+
+    def variable(self, name: str) -> Any:
+        """The value of a variable. Raises KeyError if it has none, Unknown if it cannot be told."""
+        if not self.code.co_flags & _OPTIMISED:
+            namespace = self._frame.f_locals  # the module's or class's own dictionary
+            if issubclass(type(namespace), dict):
+                return dict.__getitem__(namespace, name)
+            raise Unknown("not a plain namespace")
+        if self._pinned is not None:
+            return self._pinned.variable(name)
+        if sys.version_info >= (3, 13):
+            return self._frame.f_locals[name]  # looks through to the frame and keeps nothing
+        raise Unknown("variables cannot be read without changing the frame")
+
+    def argument(self) -> Any:
+        """The value of the first argument: `self` in a method; None if it cannot be told."""
+        if not self.code.co_argcount:
+            return None
+        return self.variable_or_none(self.code.co_varnames[0])
+
+    def variable_or_none(self, name: str) -> Any:
+        """As `variable`, None where there is nothing to tell."""
+        try:
+            return self.variable(name)
+        except (KeyError, Unknown):
+            return None
+
+    def held(self) -> Iterator[Held]:
+        """What the frame has entered by `with`, or acquired for a `finally` to release."""
+        for entered in self.analysis.active_withs(self.code, self.lasti):
+            name = None if entered.manager is None else text(entered.manager)
+            if self._pinned is not None:
+                with contextlib.suppress(Unknown):
+                    bound_exit = self._pinned.stack_object(entered.depth - 1)
+                    yield Held(_owner_of(bound_exit), BY_STACK, name)
+            elif entered.manager is not None:
+                with contextlib.suppress(Unknown):
+                    yield Held(self._names().evaluate(entered.manager), BY_NAME, name)
+        for expression in self.analysis.active_releases(self.code, self.lasti):
+            with contextlib.suppress(Unknown):
+                yield Held(self._names().evaluate(expression), BY_FINALLY, text(expression))
+
+    def operation(self) -> Operation | None:
+        """The known C function that the frame is in; None if it is in none, or may have returned.
+
+        Ask the innermost frame of a thread only. By names alone it cannot be told whether the
+        function has returned already.
+        """
+        site = self.analysis.site(self.code, self.lasti)
+        if site is None:
+            return None
+        try:
+            if self._pinned is None:
+                return self._operation_by_name(site)
+            return _operation_on_stack(self._pinned, site)
+        except Unknown:
+            return None
+
+    def _operation_by_name(self, site: Site) -> Operation | None:
+        target, names = site.target, self._names()
+        if target is None:
+            return None
+        if site.kind == "with":
+            return Operation("with", names.evaluate(target), None, BY_NAME, text(target))
+        first = None
+        if site.first is not None:
+            with contextlib.suppress(Unknown):
+                first = names.evaluate(site.first)
+        if target[0] == "attr":
+            inner = target[1]
+            assert isinstance(inner, tuple)
+            owner, name = names.evaluate(inner), str(target[2])
+            if known_calls.has_method(type(owner), name):
+                return Operation(name, owner, first, BY_NAME, text(inner))
+        return _known(names.evaluate(target), first, BY_NAME)
+
+    def _names(self) -> Names:
+        return Names(self.variable, self._frame.f_globals, self._frame.f_builtins)
+
+
+def _operation_on_stack(pinned: PinnedFrame, site: Site) -> Operation | None:
+    """The operands of a call that is under way, or None once it has returned.
+
+    Up to 3.12 a returned call leaves its result where NULL or the method was. From 3.13 on the
+    callable itself is there, or the result: alive either way, and told apart by what it is.
+    """
+    written = None if site.target is None else text(site.target)
+    if site.kind == "with":
+        manager = _owner_of(pinned.stack_object(site.depth - 1))
+        return Operation("with", manager, None, BY_STACK, written)
+    lower = pinned.stack_word(site.base)
+    method = known_calls.methods.get(lower)
+    if method is not None:
+        written = written and written.rpartition(".")[0]
+        owner = pinned.stack_object(site.base + 1)
+        return Operation(method.__name__, owner, None, BY_STACK, written)
+    callable_first = sys.version_info >= (3, 13)
+    if (pinned.stack_word(site.base + 1) if callable_first else lower) != 0:
+        return None
+    function = pinned.stack_object(site.base + (not callable_first))
+    first = None
+    if site.arguments and written and written.endswith(getattr(function, "__name__", "?")):
+        # The name rules out a call that has just returned a function: its operands are stale.
+        first = pinned.stack_object(site.base + 2)
+    return _known(function, first, BY_STACK)
+
+
+def _known(function: object, first: object, how: str) -> Operation | None:
+    """A builtin function, or a bound method of a builtin type, if it is a known one."""
+    if type(function) is not BuiltinMethodType:
+        return None
+    name, owner = function.__name__, function.__self__
+    if id(function) in known_calls.functions:
+        return Operation(name, None, first, how, None)
+    if known_calls.has_method(type(owner), name):
+        return Operation(name, owner, first, how, None)
+    return None
+
+
+def _owner_of(bound_exit: object) -> object:
+    if type(bound_exit) in (MethodType, BuiltinMethodType):
+        return bound_exit.__self__  # type: ignore[attr-defined]
+    return bound_exit
