@@ -355,8 +355,9 @@ def _site(ins: Instructions, table: list[Region], offset: int) -> Site | None:
         return Site("with", depth, 0, False, _written_as_names(ins, k), None)
     arguments = ins.all[k].argval
     assert isinstance(arguments, int)
-    if name == "CALL" and "PRECALL" in dis.opmap:
-        depth += arguments  # 3.11: PRECALL is said to have popped them already
+    if name == "CALL" and ins.name(k - 1) == "PRECALL":
+        k -= 1  # 3.11: PRECALL is said to have popped the arguments already
+        depth += arguments
     site = Site("call", depth, arguments, name == "CALL_KW", None, None)
     after_callable = _where_depth_is(ins, depths, k, site.base + 2)
     if after_callable is None:

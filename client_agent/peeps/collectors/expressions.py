@@ -6,7 +6,7 @@ of a class of the host's own has no static value. Knows bytecode only by its Exp
 frames only by their namespaces.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ..statics import MISSING, class_attribute, static_get
@@ -25,9 +25,7 @@ class Names:
 
     __slots__ = ("_builtins", "_globals", "_local")
 
-    def __init__(
-        self, local: Lookup, globals_: Mapping[str, object], builtins: Mapping[str, object]
-    ) -> None:
+    def __init__(self, local: Lookup, globals_: dict[str, Any], builtins: dict[str, Any]) -> None:
         self._local = local
         self._globals = globals_
         self._builtins = builtins
@@ -54,10 +52,9 @@ class Names:
 
     def _global(self, name: str) -> Any:
         for names in (self._globals, self._builtins):
-            if issubclass(type(names), dict):
-                value = dict.get(names, name, MISSING)  # type: ignore[arg-type]
-                if value is not MISSING:
-                    return value
+            value = dict.get(names, name, MISSING)
+            if value is not MISSING:
+                return value
         raise Unknown(f"no global {name}")
 
 

@@ -198,12 +198,15 @@ class PinnedFrame:
         self.analysis = analyse(self.code)
         self.lasti = lasti = frame.f_lasti
         self._pointer = pointer = reader.word(id(frame) + _FRAME_POINTER)
-        self._address = address = pointer.value
+        address: int = pointer.value
+        self._address = address
         code = reader.word(address + layout.code)
         back = reader.word(address + layout.frame_object)
         owner = reader.byte(address + layout.owner)
         # One expression without a call: see the head of the file.
-        found = (code.value, back.value, owner.value) if frame.f_lasti == lasti and pointer.value == address else None  # noqa: E501  # fmt: skip
+        # fmt: off
+        found = (code.value, back.value, owner.value) if frame.f_lasti == lasti and pointer.value == address else None  # noqa: E501
+        # fmt: on
         if found is None or found[2] == _OWNED_BY_FRAME_OBJECT:
             raise Moved("the frame has returned")
         if found[0] != id(self.code) or found[1] not in (0, id(frame)):
@@ -241,16 +244,20 @@ class PinnedFrame:
     def _word(self, address: int) -> int:
         word = self._reader.word(address)
         frame, pointer, lasti, there = self._frame, self._pointer, self.lasti, self._address
-        value = word.value if frame.f_lasti == lasti and pointer.value == there else _MOVED  # fmt: skip
-        if value is _MOVED:
+        # fmt: off
+        value: int | None = word.value if frame.f_lasti == lasti and pointer.value == there else None  # noqa: E501
+        # fmt: on
+        if value is None:
             raise Moved("the frame has moved on")
-        return int(value)
+        return value
 
     def _object(self, address: int) -> object:
         word, object_there = self._reader.word(address), self._reader.object(address)
         frame, pointer, lasti, there = self._frame, self._pointer, self.lasti, self._address
         # One expression without a call: see the head of the file.
-        value = (object_there.value if word.value else None) if frame.f_lasti == lasti and pointer.value == there else _MOVED  # noqa: E501  # fmt: skip
+        # fmt: off
+        value = (object_there.value if word.value else None) if frame.f_lasti == lasti and pointer.value == there else _MOVED  # noqa: E501
+        # fmt: on
         if value is _MOVED:
             raise Moved("the frame has moved on")
         return value
