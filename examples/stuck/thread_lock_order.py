@@ -1,0 +1,40 @@
+"""Two threads, two locks, opposite order."""
+
+# /// script
+# requires-python = ">=3.11"
+#
+# [tool.peeps]
+# root = "cycle"
+# deadlock = true
+# chains = [[["thread", "sell"], ["lock"], ["thread", "restock"], ["lock"]]]
+# ///
+
+import threading
+
+
+class Shop:
+    def __init__(self) -> None:
+        self.shelf, self.till = threading.Lock(), threading.Lock()
+        self.both_inside = threading.Barrier(2)
+
+    def sell(self) -> None:
+        with self.shelf:
+            self.both_inside.wait()
+            print("stuck", flush=True)
+            with self.till:
+                pass
+
+    def restock(self) -> None:
+        with self.till:
+            self.both_inside.wait()
+            print("stuck", flush=True)
+            with self.shelf:
+                pass
+
+
+shop = Shop()
+threads = [threading.Thread(target=shop.sell), threading.Thread(target=shop.restock)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
