@@ -37,10 +37,11 @@ async def quote(request: Request) -> Response:
 def run_all() -> None:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in NAMES]
     urls = ["http://{}:{}/".format(*listener.getsockname()) for listener in listeners]
+    children = []  # they end with the terminal's Ctrl-C
     for n, (name, listener) in enumerate(zip(NAMES, listeners, strict=True)):
         command = [sys.executable, __file__, str(listener.fileno()), urls[(n + 1) % 3]]
         env = {**os.environ, "PEEPS_PROCESS_NAME": name}
-        subprocess.Popen(command, pass_fds=[listener.fileno()], env=env)
+        children.append(subprocess.Popen(command, pass_fds=[listener.fileno()], env=env))
     with httpx.Client(timeout=None, trust_env=False) as client:
         client.get(f"{urls[0]}?hops=2")
         print("running", flush=True)

@@ -53,11 +53,12 @@ async def address(request: Request) -> Response:
 def run_both() -> None:
     listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in ("orders", "payments")}
     at = {name: "{}:{}".format(*s.getsockname()) for name, s in listeners.items()}
+    children = []  # they end with the terminal's Ctrl-C
     for name, other in (("orders", "payments"), ("payments", "orders")):
         fd = listeners[name].fileno()
         command = [sys.executable, __file__, str(fd), at[other]]
         env = {**os.environ, "PEEPS_PROCESS_NAME": name}
-        subprocess.Popen(command, pass_fds=[fd], env=env)
+        children.append(subprocess.Popen(command, pass_fds=[fd], env=env))
     httpx.get(f"http://{at['orders']}/order", timeout=None, trust_env=False)
 
 

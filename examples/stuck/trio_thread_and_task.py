@@ -28,7 +28,7 @@ def write_file() -> int:
 
 async def save() -> None:
     async with numbers:
-        await trio.to_thread.run_sync(write_file)
+        await trio.to_thread.run_sync(write_file, abandon_on_cancel=True)
 
 
 async def main() -> None:
