@@ -78,6 +78,11 @@ def fill(db: sqlite3.Connection) -> None:
             " VALUES (?, ?, 1, ?, 'responded')",
             (snapshot_id, f"shop{mark}", f"shop{mark}-1"),
         )
+        db.execute(
+            "INSERT INTO snapshot_processes (snapshot_id, process, proc_key, status)"
+            " VALUES (?, ?, ?, 'timeout')",
+            (snapshot_id, f"till{mark}", f"till{mark}-2"),
+        )
         rows = [_node(snapshot_id, i, mark) for i in range(size)]
         db.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         edges = [_edge(snapshot_id, i, mark) for i in range(size - 1)]
