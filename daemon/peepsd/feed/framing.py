@@ -1,0 +1,88 @@
+"""How protobuf messages lie in WebSocket frames and in files. No IO, no protobuf.
+
+Decides bytes around messages: bare (one message is one frame) and prefixed (what deployed
+observer tools speak: a version, then records of checksum, length and message). A recording is
+one long prefixed frame. Refuses to know what a message means.
+"""
+
+import enum
+import struct
+from collections.abc import Iterable
+
+FRAME_VERSION = 1
+VERSION_BYTES = struct.pack("<I", FRAME_VERSION)
+RECORD_HEADER = struct.Struct("<II")  # fnv1a32 of the message, its length
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""No message of a recording or of a server is longer; a longer length is corruption."""
+
+_OFFSET_BASIS = 0x811C9DC5
+_PRIME = 0x01000193
+
+
+class FramingError(ValueError):
+    """A frame is not what its framing promises."""
+
+
+class Framing(enum.Enum):
+    """How a server's messages are put into WebSocket frames."""
+
+    BARE = "bare"
+    PREFIXED = "prefixed"
+
+
+def fnv1a(data: bytes) -> int:
+    """The 32-bit FNV-1a checksum of `data`."""
+    checksum = _OFFSET_BASIS
+    for byte in data:
+        checksum = ((checksum ^ byte) * _PRIME) & 0xFFFFFFFF
+    return checksum
+
+
+def record(message: bytes) -> bytes:
+    """One record: checksum, length, message."""
+    return RECORD_HEADER.pack(fnv1a(message), len(message)) + message
+
+
+def prefixed(messages: Iterable[bytes]) -> bytes:
+    """One prefixed frame that holds these messages."""
+    return VERSION_BYTES + b"".join(map(record, messages))
+
+
+def framing_of(frame: bytes) -> Framing:
+    """How a server frames its messages, told from one of its frames.
+
+    A bare message never starts with byte 1: that would be field 0, which does not exist.
+    """
+    return Framing.PREFIXED if frame[:1] == b"\x01" else Framing.BARE
+
+
+def unframe(frame: bytes | str) -> list[bytes]:
+    """The messages in one frame from a server, whichever framing it uses.
+
+    A text frame is taken as one byte a character, which is how some servers send binary.
+    Raises FramingError for a torn record, a wrong checksum or other text.
+    """
+    if isinstance(frame, str):
+        try:
+            frame = frame.encode("latin-1")
+        except UnicodeEncodeError:
+            raise FramingError("a text frame with characters that are no bytes") from None
+    if framing_of(frame) is Framing.BARE:
+        return [frame]
+    return _records(memoryview(frame)[len(VERSION_BYTES) :])
+
+
+def _records(rest: memoryview) -> list[bytes]:
+    messages: list[bytes] = []
+    while rest:
+        if len(rest) < RECORD_HEADER.size:
+            raise FramingError("a record is cut off inside its header")
+        checksum, length = RECORD_HEADER.unpack_from(rest)
+        message = bytes(rest[RECORD_HEADER.size : RECORD_HEADER.size + length])
+        if len(message) < length:
+            raise FramingError(f"a record of {length} bytes ends after {len(message)}")
+        if fnv1a(message) != checksum:
+            raise FramingError(f"a record of {length} bytes has a wrong checksum")
+        messages.append(message)
+        rest = rest[RECORD_HEADER.size + length :]
+    return messages

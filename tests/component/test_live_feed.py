@@ -1,0 +1,88 @@
+"""The pace of States, on a clock that jumps."""
+
+from itertools import pairwise
+
+import trio
+import trio.testing
+
+from peepsd.core.happenings import Bus, Happening, SnapshotRequested
+from peepsd.core.registry import Registry
+from peepsd.feed.configuration import Settings, Wish
+from peepsd.feed.live import Identity, LiveFeed
+from peepsd.feed.modes import INTROSPECT, OBSERVER, Source
+from peepsd.feed.pb import introspection_pb2 as pb
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def make_feed(bus: Bus | None = None, interval_ms: int = 1_000) -> LiveFeed:
+    def now_ns() -> int:
+        return START_NS + round(trio.current_time() * 1e9)
+
+    return LiveFeed(
+        bus or Bus(),
+        Registry(),
+        Identity("1", "box-1"),
+        settings=Settings(interval_ms, 60_000),
+        now_ns=now_ns,
+    )
+
+
+async def test_states_come_at_the_interval_and_only_while_somebody_listens(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feed = make_feed()
+    states: list[pb.State] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run)
+        await trio.sleep(10)
+        assert feed.hub.latest_state is None  # nobody listens: nothing is made
+        async with feed.session() as hub:
+            with hub.attached(OBSERVER, None, lambda: None) as observer:
+                observer.greet()
+                for _ in range(10):
+                    await trio.sleep(1.0)
+                    while message := observer.emitter.next_message(trio.current_time()):
+                        decoded = pb.ServerMessage.FromString(message.payload)
+                        if decoded.HasField("state"):
+                            states.append(decoded.state)
+        made = hub.latest_state
+        await trio.sleep(10)
+        assert hub.latest_state is made
+        nursery.cancel_scope.cancel()
+    assert [b.instant_ts - a.instant_ts for a, b in pairwise(states)] == [1_000] * len(states[1:])
+    assert 10 <= len(states) <= 11
+    assert all(a.instant_ts == b.start_ts for a, b in pairwise(states))
+
+
+async def test_a_new_interval_counts_from_the_last_state(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feed = make_feed(interval_ms=60_000)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run)
+        async with feed.session() as hub:
+            with hub.attached(INTROSPECT, None, lambda: None) as observer:
+                await trio.sleep(2)
+                before = hub.latest_state
+                observer.emitter.configure(Wish(send_state_interval_ms=5_000))
+                await trio.sleep(2.9)
+                assert hub.latest_state is before
+                await trio.sleep(0.2)
+                assert hub.latest_state is not before
+        nursery.cancel_scope.cancel()
+
+
+async def test_nothing_is_encoded_for_nobody_and_a_failure_stays_here() -> None:
+    bus = Bus()
+    feed = make_feed(bus)
+    heard: list[Happening] = []
+    bus.subscribe(heard.append)
+    bus.publish(SnapshotRequested(1, 1, 1, 1))
+    assert feed.statistics()["published_messages"] == 0
+    with feed.hub.attached(INTROSPECT, None, lambda: None) as observer:
+        observer.emitter.start(Source.EVENTS)
+        bus.publish(SnapshotRequested("not a time", 1, 1, 1))  # type: ignore[arg-type]
+        bus.publish(SnapshotRequested(1, 1, 1, 1))
+    assert len(heard) == 3  # the bus and its other subscribers did not notice
+    assert feed.statistics()["published_messages"] == 1

@@ -1,0 +1,102 @@
+"""A feed behind a real HTTP server on port 0, without the rest of the daemon."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import hypercorn.trio
+import trio
+from hypercorn.config import Config
+from starlette.applications import Starlette
+
+from peepsd.core.happenings import (
+    Bus,
+    Happening,
+    ProcessConnected,
+    ProcessDisconnected,
+    ProcessIdentified,
+)
+from peepsd.core.registry import Peer, Registry
+from peepsd.feed.configuration import Settings
+from peepsd.feed.hub import Limits
+from peepsd.feed.live import Identity, LiveFeed
+from peepsd.feed.modes import Source
+from peepsd.feed.routes import websocket_routes
+from peepsd.feed.session import Feed
+
+IDENTITY = Identity(version="1.2.3", peer_id="testhost-99", platform="TestOS")
+START_NS = 1_700_000_000_000_000_000
+
+
+async def until(condition: Callable[[], bool], patience_s: float = 20.0) -> None:
+    """Wait for a condition that nothing announces."""
+    with trio.fail_after(patience_s):
+        while not condition():  # noqa: ASYNC110 (what is waited for has no event)
+            await trio.sleep(0.005)
+
+
+class FeedServer:
+    """A live feed with a bus and a registry that the test moves by hand."""
+
+    def __init__(self, settings: Settings | None = None, limits: Limits | None = None) -> None:
+        self.bus = Bus()
+        self.registry = Registry()
+        self.feed = LiveFeed(self.bus, self.registry, IDENTITY, settings=settings, limits=limits)
+        self.port = 0
+
+    def publish(self, happening: Happening) -> None:
+        self.bus.publish(happening)
+
+    async def pushing(self, source: Source) -> None:
+        """Until some observer is being pushed this source."""
+        await until(lambda: self.feed.hub.wants(source))
+
+    def connect(self, process: str = "svc", pid: int | None = 10) -> Peer:
+        """A process connects and says who it is."""
+        peer = self.registry.connect(
+            local_address="127.0.0.1:9119",
+            remote_address="127.0.0.1:50000",
+            now_ns=START_NS,
+            ask=lambda _request: True,
+        )
+        self.publish(ProcessConnected(START_NS, peer.connection_id, peer.remote_address))
+        if pid is not None:
+            self.registry.identify(peer, process, pid)
+            self.publish(
+                ProcessIdentified(START_NS, peer.connection_id, peer.proc_key, process, pid)
+            )
+        return peer
+
+    def disconnect(self, peer: Peer, reason: str = "closed by peer") -> None:
+        self.registry.disconnect(peer.connection_id)
+        self.publish(ProcessDisconnected(START_NS, peer.connection_id, peer.proc_key, reason))
+
+
+@asynccontextmanager
+async def serving(feed: Feed) -> AsyncIterator[int]:
+    """The port on which this feed is served."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = Config()
+    config.bind = [f"fd://{listener.fileno()}"]
+    config.errorlog = config.accesslog = None
+    config.graceful_timeout = 0.1
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hypercorn.trio.serve, Starlette(routes=websocket_routes(feed)), config)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            nursery.cancel_scope.cancel()
+            listener.detach()
+
+
+@asynccontextmanager
+async def live_feed(
+    settings: Settings | None = None, limits: Limits | None = None
+) -> AsyncIterator[FeedServer]:
+    """A live feed, running."""
+    server = FeedServer(settings, limits)
+    async with serving(server.feed) as port, trio.open_nursery() as nursery:
+        server.port = port
+        nursery.start_soon(server.feed.run)
+        yield server
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,301 @@
+"""Rules of one observer, against a server that the test moves by hand."""
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from peepsd.feed.configuration import Settings, Wish
+from peepsd.feed.emitter import MAX_ANSWERS, Emitter
+from peepsd.feed.modes import PUSHABLE, Source
+from peepsd.feed.outgoing import Outgoing
+from peepsd.feed.pb import introspection_pb2 as pb
+
+STATE, RUNTIME, EVENTS, TRACE = Source.STATE, Source.RUNTIME, Source.EVENTS, Source.TRACE
+
+
+class FakeServer:
+    """States and events are numbered from 1; a message's payload names it."""
+
+    def __init__(self) -> None:
+        self.settings = Settings(1_000, 60_000)
+        self.runtime = Outgoing(b"runtime", RUNTIME)
+        self.latest_state: Outgoing | None = None
+        self.sequence = 0
+        self.emitters: list[Emitter] = []
+
+    def observer(self, max_backlog_bytes: int = 10_000) -> Emitter:
+        self.emitters.append(Emitter(self, max_backlog_bytes))
+        return self.emitters[-1]
+
+    def publish(self, source: Source, at: float = 0.0) -> str:
+        self.sequence += 1
+        name = f"{source.name.lower()}{self.sequence}"
+        outgoing = Outgoing(name.encode(), source, self.sequence, at)
+        if source is STATE:
+            self.latest_state = outgoing
+        for emitter in self.emitters:
+            emitter.offer(source, outgoing)
+        return name
+
+    def configure(self, wish: Wish, asker: Emitter) -> Settings:
+        self.settings = wish.granted(self.settings)
+        return self.settings
+
+
+def sent(emitter: Emitter, now: float = 0.0) -> list[str]:
+    """Everything that is due, by name."""
+    names = []
+    while emitter.has_work:
+        outgoing = emitter.next_message(now)
+        assert outgoing is not None
+        names.append(outgoing.payload.decode(errors="replace"))
+    assert emitter.next_message(now) is None
+    return names
+
+
+def test_nothing_is_sent_to_one_who_asked_for_nothing() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    for source in PUSHABLE:
+        server.publish(source)
+    assert sent(emitter) == []
+
+
+def test_a_ready_signal_gets_the_current_state_once() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    server.publish(STATE)
+    emitter.pull_state()
+    emitter.pull_state()
+    assert sent(emitter) == ["state1"]
+    emitter.pull_state()
+    assert sent(emitter) == []
+
+
+def test_a_ready_signal_before_the_next_state_is_remembered_once() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    for _ in range(3):
+        emitter.pull_state()
+    assert sent(emitter) == []
+    server.publish(STATE)
+    assert sent(emitter) == ["state1"]
+    server.publish(STATE)
+    assert sent(emitter) == []
+
+
+def test_a_ready_signal_skips_what_was_missed() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    server.publish(STATE)
+    server.publish(STATE)
+    emitter.pull_state()
+    assert sent(emitter) == ["state2"]
+
+
+def test_pushes_begin_with_the_current_state_and_end_with_stop() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    server.publish(STATE)
+    emitter.start(STATE)
+    assert sent(emitter) == ["state1"]
+    server.publish(STATE)
+    emitter.start(STATE)  # it runs already
+    assert sent(emitter) == ["state2"]
+    server.publish(STATE)
+    emitter.stop(STATE)
+    server.publish(STATE)
+    assert sent(emitter) == []
+
+
+def test_a_state_that_was_pulled_is_not_pushed_again() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    server.publish(STATE)
+    emitter.pull_state()
+    assert sent(emitter) == ["state1"]
+    emitter.start(STATE)
+    assert sent(emitter) == []
+    emitter.pull_state()  # the next one that flows serves it
+    server.publish(STATE)
+    assert sent(emitter) == ["state2"]
+    assert not emitter.has_work
+
+
+def test_a_pause_holds_back_one_source_and_keeps_the_order() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    emitter.start(EVENTS)
+    emitter.start(TRACE)
+    emitter.pause(EVENTS)
+    emitter.pause(EVENTS)
+    server.publish(EVENTS)
+    server.publish(TRACE)
+    server.publish(EVENTS)
+    assert sent(emitter) == ["trace2"]
+    emitter.unpause(EVENTS)
+    emitter.unpause(EVENTS)
+    assert sent(emitter) == ["events1", "events3"]
+    server.publish(EVENTS)
+    assert sent(emitter) == ["events4"]
+
+
+def test_with_no_emitter_pause_unpause_and_stop_change_nothing() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    for source in (STATE, None):
+        emitter.pause(source)
+        emitter.unpause(source)
+    emitter.pause(None)
+    emitter.stop(STATE)
+    emitter.start(EVENTS)
+    server.publish(EVENTS)
+    assert sent(emitter) == ["events1"]
+
+
+def test_a_pause_of_everything_holds_back_what_is_started_later() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    emitter.start(EVENTS)
+    emitter.pause(None)
+    emitter.start(TRACE)
+    server.publish(TRACE)
+    assert sent(emitter) == []
+    emitter.unpause(None)
+    assert sent(emitter) == ["trace1"]
+
+
+def test_a_paused_emitter_gives_its_states_one_by_one_when_pulled() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    emitter.start(STATE)
+    emitter.pause(STATE)
+    server.publish(STATE)
+    server.publish(STATE)
+    emitter.pull_state()
+    assert sent(emitter) == ["state1"]
+    emitter.unpause(STATE)
+    assert sent(emitter) == ["state2"]
+
+
+def test_answers_and_the_runtime_go_before_pushed_data_and_through_a_pause() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    emitter.start(EVENTS)
+    server.publish(EVENTS)
+    emitter.pull_runtime()
+    emitter.answer(b"answer")
+    assert sent(emitter) == ["answer", "runtime", "events1"]
+    emitter.pause(None)
+    emitter.answer(b"answer")
+    assert sent(emitter) == ["answer"]
+
+
+def test_a_changed_runtime_is_announced_once_and_only_after_the_greeting() -> None:
+    emitter = FakeServer().observer()
+    emitter.announce_runtime()
+    assert sent(emitter) == []
+    emitter.is_greeted = True
+    emitter.announce_runtime()
+    emitter.announce_runtime()
+    assert sent(emitter) == ["runtime"]
+
+
+def test_a_pause_longer_than_the_retention_costs_the_oldest_and_is_announced() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    emitter.start(EVENTS)
+    emitter.start(STATE)
+    emitter.pause(None)
+    server.publish(EVENTS, at=0)
+    server.publish(STATE, at=10)
+    server.publish(EVENTS, at=50)
+    emitter.unpause(None)
+    outgoing = emitter.next_message(now=70.5)
+    assert outgoing is not None
+    notice = pb.ServerMessage.FromString(outgoing.payload).notice
+    assert notice.kind == pb.ServerNotice.DISCARDING_EVENTS
+    assert (notice.discarded_events, notice.discarded_states, notice.discarded_traces) == (1, 1, 0)
+    assert sent(emitter, now=70.5) == ["events3"]
+    assert emitter.backlog.discarded_total == 2
+
+
+def test_one_who_does_not_read_loses_its_own_backlog() -> None:
+    server = FakeServer()
+    stuck, other = server.observer(max_backlog_bytes=20), server.observer(max_backlog_bytes=20)
+    for emitter in (stuck, other):
+        emitter.start(EVENTS)
+    for n in range(1, 10):
+        server.publish(EVENTS)
+        assert sent(other) == [f"events{n}"]
+    assert len(stuck.backlog) == 2
+    assert stuck.backlog.discarded_total == 7
+
+
+def test_one_who_never_reads_its_answers_is_overrun() -> None:
+    emitter = FakeServer().observer()
+    for _ in range(MAX_ANSWERS):
+        emitter.answer(b"")
+    assert not emitter.is_overrun
+    emitter.answer(b"")
+    assert emitter.is_overrun
+
+
+class AnyObserver(RuleBasedStateMachine):
+    """Whatever an observer asks, in whatever order: no State twice, and none out of order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = FakeServer()
+        self.emitter = self.server.observer()
+        self.states: list[int] = []
+        self.wanted = 0
+
+    @rule(source=st.sampled_from(PUSHABLE))
+    def publish(self, source: Source) -> None:
+        self.server.publish(source)
+
+    @rule()
+    def pull(self) -> None:
+        self.emitter.pull_state()
+
+    @rule(source=st.sampled_from(PUSHABLE))
+    def start(self, source: Source) -> None:
+        self.emitter.start(source)
+
+    @rule(source=st.sampled_from(PUSHABLE))
+    def stop(self, source: Source) -> None:
+        self.emitter.stop(source)
+
+    @rule(source=st.sampled_from([*PUSHABLE, None]))
+    def pause(self, source: Source | None) -> None:
+        self.emitter.pause(source)
+
+    @rule(source=st.sampled_from([*PUSHABLE, None]))
+    def unpause(self, source: Source | None) -> None:
+        self.emitter.unpause(source)
+
+    @precondition(lambda self: self.emitter.has_work)
+    @rule()
+    def send(self) -> None:
+        outgoing = self.emitter.next_message(0.0)
+        assert outgoing is not None
+        if outgoing.source is STATE:
+            self.states.append(outgoing.sequence)
+
+    @invariant()
+    def states_rise(self) -> None:
+        assert self.states == sorted(set(self.states))
+
+    @invariant()
+    def what_is_paused_is_running(self) -> None:
+        assert self.emitter.paused <= self.emitter.running
+
+    @invariant()
+    def work_is_what_next_message_gives(self) -> None:
+        if not self.emitter.has_work:
+            assert self.emitter.next_message(0.0) is None
+
+
+TestAnyObserver = AnyObserver.TestCase
+TestAnyObserver.settings = hypothesis_settings(max_examples=60, stateful_step_count=40)
