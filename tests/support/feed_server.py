@@ -53,12 +53,13 @@ class FeedServer:
 
     def connect(self, process: str = "svc", pid: int | None = 10) -> Peer:
         """A process connects and says who it is."""
-        peer = self.registry.connect(
+        peer = self.registry.new_peer(
             local_address="127.0.0.1:9119",
             remote_address="127.0.0.1:50000",
             now_ns=START_NS,
             ask=lambda _request: True,
         )
+        self.registry.admit(peer)
         self.publish(ProcessConnected(START_NS, peer.connection_id, peer.remote_address))
         if pid is not None:
             self.registry.identify(peer, process, pid)

@@ -15,13 +15,14 @@ class House:
         self.builder = StateBuilder(self.registry)
 
     def connect(self, pid: int = 1, *, by_us: bool = False) -> Peer:
-        peer = self.registry.connect(
+        peer = self.registry.new_peer(
             local_address="127.0.0.1:9119",
             remote_address="10.0.0.9:40000",
             now_ns=T0 * MS,
             ask=lambda _request: True,
             initiated_by_us=by_us,
         )
+        self.registry.admit(peer)
         self.builder.note(ProcessConnected(T0 * MS, peer.connection_id, "10.0.0.9:40000"))
         self.registry.identify(peer, "Svc", pid)
         at_ns = (T0 + 5) * MS
@@ -112,9 +113,10 @@ def test_the_registry_is_right_even_if_nothing_was_published() -> None:
     registry = Registry()
     house = House()
     house.registry, house.builder = registry, StateBuilder(registry)
-    peer = registry.connect(
+    peer = registry.new_peer(
         local_address="", remote_address="", now_ns=T0 * MS, ask=lambda _request: True
     )
+    registry.admit(peer)
     assert [c.status for c in house.state().subsystems.connections] == [pb.ACTIVE]
     registry.disconnect(peer.connection_id)
     [connection] = house.state(T0 + 2_000).subsystems.connections
