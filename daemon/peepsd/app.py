@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 import structlog
 import trio
@@ -29,6 +30,8 @@ from .net.problems import Problems
 from .net.rounds import SnapshotRounds
 from .store.database import Database, open_database
 from .store.janitor import Janitor
+from .store.sandbox import SqlSandbox
+from .store.schema import schema_sql
 from .telemetry import Telemetry
 from .workers.pool import Limits, WorkerPool
 
@@ -93,6 +96,7 @@ class _Daemon:
             queue_limit=config.max_connections,
             limits=Limits(memory_bytes=DECODE_MEMORY_FACTOR * config.max_frame_bytes + (1 << 28)),
         )
+        self.sandbox = SqlSandbox(Path(database.path), schema_sql())
         intake = Intake(
             self.registry, self.rounds, Decoder(self._decode_elsewhere), self.bus, problems
         )
@@ -115,7 +119,7 @@ class _Daemon:
             self.rounds.take,
             self.registry.peers,
             database.reader,
-            None,  # type: ignore[arg-type]
+            self.sandbox,
             self.statistics,
             config.timeout_ms,
             metadata.version("peeps"),
@@ -127,6 +131,7 @@ class _Daemon:
         config = self._config
         await nursery.start(self.janitor.run)
         await nursery.start(self.decoders.run)
+        await nursery.start(self.sandbox.run)
         try:
             listeners = await self.listener.open(config.listen.host, config.listen.port)
         except OSError as exc:

@@ -24,11 +24,12 @@ INSERT INTO snapshot_processes (snapshot_id, process, pid, proc_key, status, rec
     error_text, captured_at_ns, capture_ns, reply_bytes, nodes, edges, agent, host, connection_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _DELETE_PROCESS = "DELETE FROM snapshot_processes WHERE snapshot_id = ? AND proc_key = ?"
-_INSERT_NODE = "INSERT OR IGNORE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)"
-_INSERT_EDGE = "INSERT OR IGNORE INTO edges VALUES (?, ?, ?, ?, ?)"
+_INSERT_NODE = "INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT_EDGE = "INSERT INTO edges VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _INSERT_UNRESOLVED = """
-INSERT OR IGNORE INTO unresolved_edges (snapshot_id, src_id, dst_id, missing_side, reason,
-    referenced_proc_key, attrs_json, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO unresolved_edges (snapshot_id, src_id, dst_id, missing_side, reason,
+    referenced_proc_key, attrs_json, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING"""
 _SELECT_UNRESOLVED = """
 SELECT e.src_id, e.dst_id, e.kind, e.attrs_json, 'dst' FROM edges e
 WHERE e.snapshot_id = ?1
@@ -142,10 +143,8 @@ class Writer:
         """Give free pages back to the file system."""
 
         async def job(db: aiosqlite.Connection) -> None:
-            async with db.execute("PRAGMA incremental_vacuum") as cursor:
-                await cursor.fetchall()  # a page is freed for each row fetched
-            async with db.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
-                await cursor.fetchall()
+            # A page is freed for each step of the statement; execute() would do just one.
+            await db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
 
         await self._actor.call(job)
 
