@@ -133,6 +133,7 @@ class Connection:
                     await self._shared.intake.frame(self.peer, self._session, payload)
                 except Refused as exc:
                     raise self._cut(f"refused: {exc}", "unauthorised") from None
+                del payload  # it may be large, and the wait for the next one long
 
     async def _read_frame(self, hold: Hold) -> bytes | None:
         """The next frame's payload; None at the end of the stream."""
