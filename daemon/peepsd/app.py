@@ -19,6 +19,7 @@ from .core.happenings import Bus, Happening, SnapshotCompleted
 from .core.limits import PeerLimits
 from .core.registry import Registry
 from .errors import ConfigError
+from .http.answers_api import AnswersApi
 from .http.api import MAX_SNAPSHOTS_AT_ONCE, Api
 from .http.app import build_app
 from .net.budget import ReceiveBudget
@@ -28,6 +29,8 @@ from .net.intake import Intake
 from .net.listener import Listener
 from .net.problems import Problems
 from .net.rounds import SnapshotRounds
+from .store import packs
+from .store.analyst import Analyst
 from .store.database import Database, open_database
 from .store.janitor import Janitor
 from .store.sandbox import SqlSandbox
@@ -97,6 +100,7 @@ class _Daemon:
             limits=Limits(memory_bytes=DECODE_MEMORY_FACTOR * config.max_frame_bytes + (1 << 28)),
         )
         self.sandbox = SqlSandbox(Path(database.path), schema_sql())
+        self.analyst = Analyst(Path(database.path))
         intake = Intake(
             self.registry, self.rounds, Decoder(self._decode_elsewhere), self.bus, problems
         )
@@ -125,6 +129,9 @@ class _Daemon:
             metadata.version("peeps"),
             trio.CapacityLimiter(MAX_SNAPSHOTS_AT_ONCE),
         )
+        self.answers = AnswersApi(
+            self.analyst.ask, self.sandbox.query, lambda name: packs.pack_named(name).sql
+        )
 
     async def start(self, nursery: trio.Nursery) -> Running:
         """Start every part; returns when connections and requests are taken."""
@@ -132,6 +139,7 @@ class _Daemon:
         await nursery.start(self.janitor.run)
         await nursery.start(self.decoders.run)
         await nursery.start(self.sandbox.run)
+        await nursery.start(self.analyst.run)
         try:
             listeners = await self.listener.open(config.listen.host, config.listen.port)
         except OSError as exc:
@@ -147,7 +155,7 @@ class _Daemon:
         import hypercorn.config
         import hypercorn.trio
 
-        app = build_app(self.api.routes())
+        app = build_app([*self.api.routes(), *self.answers.routes()])
         c = hypercorn.config.Config()
         c.bind = [str(self._config.http)]
         binds = await nursery.start(hypercorn.trio.serve, app, c)

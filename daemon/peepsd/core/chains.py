@@ -6,7 +6,7 @@ and then the nearest wins. Refuses to know attributes: a caller judges roots.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from .waits import Deadlock, WaitGraph
@@ -34,9 +34,17 @@ class Chain:
 class Chains:
     """Ways down in one graph."""
 
-    def __init__(self, graph: WaitGraph, stuck: set[int], deadlocks: Sequence[Deadlock]) -> None:
+    def __init__(
+        self,
+        graph: WaitGraph,
+        stuck: set[int],
+        deadlocks: Sequence[Deadlock],
+        ends: Collection[int] = (),
+    ) -> None:
+        """`ends` are roots whatever they need themselves, such as a task that blocks its loop."""
         self._graph = graph
         self._stuck = stuck
+        self._ends = frozenset(ends)
         self._knot = {n: d for d in deadlocks for n in d.members}
 
     def deadlock_at(self, n: int) -> Deadlock | None:
@@ -46,6 +54,8 @@ class Chains:
     def follow(self, n: int) -> list[int]:
         """The needs of n that explain why it waits."""
         needs = self._graph.needs[n]
+        if n in self._ends:
+            return []
         if n in self._stuck:
             return [m for m in needs if m in self._stuck]
         if n in self._graph.any:

@@ -65,27 +65,52 @@ def relation(src: Node, dst: Node) -> str:
     return "waits for"
 
 
+ACTIVE = ("waits", "sleeps")
+
+
 def _then(phrase: str) -> str:
     """`phrase` as the continuation of a sentence about the thing just named."""
-    if phrase in ("waits for", "sleeps until", "busy with"):
-        return {"busy with": "which is busy with"}.get(phrase, f"which {phrase}")
+    if phrase.startswith((*ACTIVE, "busy")):
+        return f"which is {phrase}" if phrase.startswith("busy") else f"which {phrase}"
     return phrase
+
+
+def _without_connections(path: Sequence[Node]) -> list[tuple[Node, str]]:
+    """Each node of `path` with how it follows; sockets on the way to somebody become a clause."""
+    links = [(path[0], "")]
+    for number, (src, dst) in enumerate(pairwise(path), 1):
+        onward = path[number + 1 :]
+        if dst.kind == "socket" and any(node.kind != "socket" for node in onward):
+            continue  # told with whoever comes after it
+        if src.kind == "socket" and dst.kind != "socket":
+            links.append((dst, f"waits, over the connection {_address(path, number)}, for"))
+        else:
+            links.append((dst, relation(src, dst)))
+    return links
+
+
+def _address(path: Sequence[Node], number: int) -> str:
+    """The connection that leads to path[number], as its first socket has it."""
+    first = number - 1
+    while first > 0 and path[first - 1].kind == "socket":
+        first -= 1
+    return path[first].name.removeprefix("tcp:").replace(">", " to ")
 
 
 def chain_sentence(path: Sequence[Node]) -> str:
     """`path` as one sentence without its full stop: A waits for L, held by B, which waits for C."""
+    links = _without_connections(path)
     words = [f"{title(path[0])} {whereabouts(path[0])}".rstrip()]
     shown_process = path[0].proc_key
-    for src, dst in pairwise(path):
-        phrase = relation(src, dst)
-        if len(words) == 1 and src is path[0]:
-            link = phrase if phrase in ("waits for", "sleeps until") else f"is {phrase}"
-            link = f" {link} "
+    for number, (node, phrase) in enumerate(links[1:]):
+        if number:
+            words.append(f", {_then(phrase)}")
         else:
-            link = f", {_then(phrase)} "
-        news = whereabouts(dst, with_process=dst.proc_key != shown_process)
-        shown_process = dst.proc_key or shown_process
-        words.append(f"{link}{title(dst)} {news}".rstrip())
+            words.append(f" {phrase}" if phrase.startswith(ACTIVE) else f" is {phrase}")
+        told = node is path[0]  # the end of a circle needs no introduction
+        news = "" if told else whereabouts(node, with_process=node.proc_key != shown_process)
+        shown_process = node.proc_key or shown_process
+        words.append(f" {title(node)} {news}".rstrip())
     return "".join(words)
 
 
@@ -94,9 +119,8 @@ def cycle_sentence(cycle: Sequence[Node]) -> str:
     start = next((i for i, n in enumerate(cycle) if n.kind in ("task", "thread")), 0)
     turned = [*cycle[start:], *cycle[:start]]
     if len(turned) == 1:
-        return f"{title(turned[0])} {whereabouts(turned[0])} waits for itself".replace("  ", " ")
-    closing = _then(relation(turned[-1], turned[0]))
-    return f"{chain_sentence(turned)}, {closing} {title(turned[0])} again"
+        return f"{title(turned[0])} {whereabouts(turned[0])}".rstrip() + " waits for itself"
+    return f"{chain_sentence([*turned, turned[0]])} again"
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:

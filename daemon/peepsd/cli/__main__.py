@@ -1,0 +1,5 @@
+"""`python -m peepsd.cli` is `peeps`."""
+
+from . import peeps
+
+peeps()

@@ -1,0 +1,209 @@
+"""Lists in words: snapshots, connections, waits, trees, stacks, rows of SQL.
+
+Decides columns and their order. Refuses to know where a list came from.
+"""
+
+from typing import Any
+
+from ..core.phrases import count
+from .output import Out
+from .show_answers import BOLD, DIM, GREEN, RED, YELLOW, moment, seconds, title, where
+from .source import Json
+from .source_text import source_line
+
+BAR = 30
+ENDINGS = {"timed_out": "timed out", "disconnected": "disconnected", "errors": "failed"}
+BACKWARDS = {"needs": "needed by", "spawned": "spawned by"}
+
+
+def jumped(out: Out, summary: Json) -> None:
+    """A snapshot that was just taken."""
+    parts = [f"{summary['responded']} of {summary['requested']} answered"]
+    for name, words in (
+        ("timed_out", "timed out"),
+        ("disconnected", "disconnected"),
+        ("errors", "failed"),
+    ):
+        if summary[name]:
+            parts.append(f"{summary[name]} {words}")
+    out.line(
+        (f"snapshot {summary['snapshot_id']}", BOLD),
+        f"   {', '.join(parts)} in {summary['elapsed_ms']:.0f} ms",
+    )
+    out.table(
+        ["process", "status", "nodes", "edges", ""],
+        [
+            (p["proc_key"], p["status"], p["nodes"], p["edges"], p["error_text"])
+            for p in summary["processes"]
+        ],
+    )
+
+
+def snapshots(out: Out, answer: Json) -> None:
+    """A timeline, newest first: when, who answered, how large."""
+    rows = answer["snapshots"]
+    if not rows:
+        out.line("There is no snapshot yet; take one with `peeps jump`.")
+        return
+    largest = max(row["nodes"] for row in rows) or 1
+    table = []
+    for row, before in zip(rows, [*rows[1:], None], strict=True):
+        gap = (row["requested_at_ns"] - before["requested_at_ns"]) / 1e9 if before else None
+        missing = row["timed_out"] + row["disconnected"] + row["errors"]
+        took = row["completed_at_ns"] and (row["completed_at_ns"] - row["requested_at_ns"]) / 1e6
+        table.append(
+            (
+                row["snapshot_id"],
+                moment(row["requested_at_ns"]),
+                f"+{seconds(gap)}" if gap is not None else "",
+                f"{took:.0f} ms" if took else "",
+                f"{row['responded']}/{row['requested']}",
+                f"{missing} missing" if missing else "",
+                row["nodes"],
+                row["edges"],
+                "█" * max(1, round(BAR * row["nodes"] / largest)) if row["nodes"] else "",
+                row["interrupted"] or "",
+            )
+        )
+    out.table(["id", "at (UTC)", "after", "took", "answered", "", "nodes", "edges", "", ""], table)
+
+
+def connections(out: Out, answer: Json) -> None:
+    """Who is connected now."""
+    if not answer["connections"]:
+        out.line("No process is connected. Start one with PEEPS_DASHBOARD set to the daemon's")
+        out.line("listener (127.0.0.1:9119 unless it was changed), or with `peeps run -- COMMAND`.")
+        return
+    out.table(
+        ["process", "pid", "agent", "address", "connected for", "last answer"],
+        [
+            (
+                c["proc_key"],
+                c["pid"],
+                c["agent"] or "(did not say)",
+                c["address"],
+                seconds(c["connected_s"]),
+                "" if c["last_latency_ms"] is None else f"{c['last_latency_ms']:.1f} ms",
+            )
+            for c in answer["connections"]
+        ],
+    )
+
+
+def waits(out: Out, answer: Json) -> None:
+    """Who waits for what."""
+    if not answer["waits"]:
+        out.line(("Nobody waits for anything that could be seen.", GREEN))
+        return
+    out.table(
+        ["process", "who", "where", "waits for", ""],
+        [
+            (
+                w["waiter_process"],
+                f"{w['waiter_kind']} {w['waiter']!r}",
+                w["waiter_location"],
+                f"{w['needs_kind'] or '?'} {w['needs']!r}",
+                w["missing_reason"] or "",
+            )
+            for w in answer["waits"]
+        ],
+    )
+
+
+STATE_STYLES = {"blocked": RED, "running": GREEN}
+
+
+def tree(out: Out, answer: Json) -> None:
+    """Processes with their task groups, tasks and threads."""
+    for process in answer["processes"]:
+        actors = count(process["count"], "task or thread", "tasks and threads")
+        out.line((process["proc_key"], BOLD), (f"   {actors}", DIM))
+        branches = process["branches"]
+        open_at: list[bool] = []
+        for i, branch in enumerate(branches):
+            depth = branch["depth"]
+            more = _has_sibling(branches, i)
+            del open_at[depth:]
+            lead = "".join("│  " if is_open else "   " for is_open in open_at)
+            open_at.append(more)
+            state = branch["state"]
+            place = branch["location"] or ""
+            if place and branch["function"]:
+                place = f"{place} in {branch['function']}"
+            out.line(
+                (lead + ("├─ " if more else "└─ "), DIM),
+                title(branch),
+                (f"  {state}" if state else "", STATE_STYLES.get(state or "", DIM)),
+                (f"  {place}" if place else "", DIM),
+            )
+
+
+def _has_sibling(branches: list[Json], i: int) -> bool:
+    depth = branches[i]["depth"]
+    for later in branches[i + 1 :]:
+        if later["depth"] <= depth:
+            return bool(later["depth"] == depth)
+    return False
+
+
+def node(out: Out, answer: Json) -> None:
+    """One node: where it is, its stack, its edges."""
+    found = answer["node"]
+    out.line((title(found), BOLD), f"   {where(found)}")
+    out.line((found["id"], DIM))
+    if found["state"]:
+        out.line("state: ", found["state"])
+    if answer["stack"]:
+        out.line(("stack, outermost first:", BOLD))
+        for frame in answer["stack"]:
+            out.line("  ", frame)
+            if text := source_line(_location_of(frame)):
+                out.line("    | ", (text, "cyan"))
+    attrs = {
+        key: value
+        for key, value in answer["attrs"].items()
+        if not key.startswith("ctx.") and key not in ("stack", "name", "state")
+    }
+    for key, value in attrs.items():
+        out.line(f"{key}: ", str(value))
+    for edge in answer["edges"]:
+        inferred = edge["attrs"].get("inferred")
+        doubt = (f"   (inferred: {inferred})" if inferred else "", DIM)
+        if edge["src"] == found["id"]:
+            other = answer["names"][edge["dst"]]
+            out.line((f"{edge['kind']} ", YELLOW), title(other), f"   {where(other)}", doubt)
+        else:
+            other = answer["names"][edge["src"]]
+            told = {"needs": "needed by", "spawned": "spawned by"}.get(
+                edge["kind"], f"{edge['kind']} from"
+            )
+            out.line((f"{told} ", YELLOW), title(other), f"   {where(other)}", doubt)
+
+
+def _location_of(frame: str) -> str | None:
+    """The "file:line" in "function (file:line)"."""
+    _, opening, rest = frame.rpartition(" (")
+    return rest.removesuffix(")") if opening else None
+
+
+def rows(out: Out, answer: Json) -> None:
+    """A result of SQL."""
+    out.table(answer["columns"], [[_cell(value) for value in row] for row in answer["rows"]])
+    told = f"{answer['row_count']} rows" if answer["row_count"] != 1 else "1 row"
+    cut = f", cut short by {answer['truncated']}" if answer["truncated"] else ""
+    out.line((f"{told}{cut}   snapshot {answer['snapshot_id']}", DIM))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.get("$real") or f"<{len(value.get('$blob', '')) * 3 // 4} bytes>"
+    return value
+
+
+def jumped_briefly(out: Out, summary: Json) -> None:
+    """A snapshot of a recording, in a line."""
+    out.line(
+        (f"snapshot {summary['snapshot_id']}", BOLD),
+        f"   {summary['responded']} of {summary['requested']} answered"
+        f" in {summary['elapsed_ms']:.0f} ms",
+    )

@@ -1,0 +1,393 @@
+"""Answers about one snapshot, as plain data: why, deadlocks, blockers.
+
+Decides what an answer holds; every front end (HTTP, command line, MCP) shows the same fields,
+written down in docs/answers.md. Refuses to know where the snapshot came from and how an answer
+is shown.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Literal
+
+from . import blockers, confidence, phrases, roots
+from .confidence import Confidence
+from .nodes import PEOPLE, Node, kind_of
+from .roots import Root, RootKind
+from .snapshot_graph import SnapshotGraph
+from .waits import Deadlock, WaitGraph
+
+LISTED = 100
+"""So many nodes of a set are listed; its size is always told."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What is shown of a node."""
+
+    id: str
+    kind: str
+    name: str
+    process: str
+    proc_key: str
+    state: str | None
+    location: str | None
+    function: str | None
+    missing: str | None = None
+    """Why no reply contained it; None: one did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One link of a chain; `relation` says how it follows upon the one before."""
+
+    node: NodeInfo
+    relation: str
+    inferred: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RootInfo:
+    """Where a chain ends."""
+
+    kind: RootKind
+    node: NodeInfo
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlockInfo:
+    """One deadlock, or a candidate that no second snapshot has confirmed yet."""
+
+    id: str
+    """The same in two snapshots for the same knot."""
+    status: Literal["candidate", "confirmed"]
+    sentence: str
+    cycle: list[Step]
+    members: list[NodeInfo]
+    members_count: int
+    waiting: list[NodeInfo]
+    """The innocent who wait behind it: tasks and threads."""
+    waiting_count: int
+    processes: list[str]
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlocks:
+    """All deadlocks of a snapshot."""
+
+    snapshot_id: int
+    confirmed_by: int | None
+    deadlocks: list[DeadlockInfo]
+    unanswered: list[str]
+    """proc_keys of processes that could hide one."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockerInfo:
+    """What others wait for."""
+
+    node: NodeInfo
+    direct: int
+    total: int
+    is_root: bool
+    root: RootInfo | None
+    """What it waits for in the end, if it waits itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blockers:
+    """The most waited-for, most first."""
+
+    snapshot_id: int
+    blockers: list[BlockerInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why something does not go on."""
+
+    snapshot_id: int
+    subject: NodeInfo | None
+    sentence: str
+    steps: list[Step] = field(default_factory=list)
+    root: RootInfo | None = None
+    deadlock: DeadlockInfo | None = None
+    waiting_count: int = 0
+    """How many tasks and threads wait for the root, all told."""
+    confidence: Confidence | None = None
+    caveats: list[str] = field(default_factory=list)
+
+
+def info(snapshot: SnapshotGraph, node: Node) -> NodeInfo:
+    """`node` as it is shown."""
+    gap = snapshot.missing.get(node.id)
+    return NodeInfo(
+        node.id,
+        node.kind,
+        node.name,
+        node.process,
+        node.proc_key,
+        node.state,
+        str(node.place) or None,
+        node.place.function,
+        gap.reason if gap else None,
+    )
+
+
+def is_waiter(node_id: str) -> bool:
+    """Whether it counts when waiters are counted."""
+    return kind_of(node_id) in PEOPLE
+
+
+def steps(snapshot: SnapshotGraph, numbers: Sequence[int]) -> list[Step]:
+    """A path of the wait graph, each node with how it follows."""
+    path = snapshot.path(numbers)
+    links = [Step(info(snapshot, path[0]), "")] if path else []
+    for (a, b), (src, dst) in zip(pairwise(numbers), pairwise(path), strict=True):
+        how = snapshot.graph.inferred.get((a, b))
+        links.append(Step(info(snapshot, dst), phrases.relation(src, dst), how))
+    return links
+
+
+def deadlock_id(graph: WaitGraph, deadlock: Deadlock) -> str:
+    """A short name made of its cycle."""
+    text = "\n".join(sorted(graph.ids[n] for n in deadlock.cycle))
+    return "dl-" + blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def describe_deadlock(
+    snapshot: SnapshotGraph, deadlock: Deadlock, confirmed: bool | None = None
+) -> DeadlockInfo:
+    """`deadlock` as it is shown. confirmed=None: nobody has looked again yet."""
+    graph = snapshot.graph
+    cycle = _turned_to_an_actor(graph, deadlock.cycle)
+    path = snapshot.path(cycle)
+    members = [n for n in deadlock.members if is_waiter(graph.ids[n])]
+    waiting = [n for n in deadlock.behind if is_waiter(graph.ids[n])]
+    return DeadlockInfo(
+        id=deadlock_id(graph, deadlock),
+        status="confirmed" if confirmed else "candidate",
+        sentence=phrases.cycle_sentence(path) + ".",
+        cycle=steps(snapshot, [*cycle, cycle[0]]),
+        members=[info(snapshot, n) for n in snapshot.path(members[:LISTED])],
+        members_count=len(members),
+        waiting=[info(snapshot, n) for n in snapshot.path(waiting[:LISTED])],
+        waiting_count=len(waiting),
+        processes=sorted({n.proc_key for n in path if n.proc_key}),
+        confidence=_deadlock_confidence(snapshot, deadlock, path, bool(confirmed)),
+    )
+
+
+def _turned_to_an_actor(graph: WaitGraph, cycle: Sequence[int]) -> list[int]:
+    start = next((i for i, n in enumerate(cycle) if is_waiter(graph.ids[n])), 0)
+    return [*cycle[start:], *cycle[:start]]
+
+
+def _deadlock_confidence(
+    snapshot: SnapshotGraph, deadlock: Deadlock, path: Sequence[Node], confirmed: bool
+) -> Confidence:
+    cycle = deadlock.cycle
+    links = zip(cycle, [*cycle[1:], cycle[0]], strict=True)
+    inferred = [how for link in links if (how := snapshot.graph.inferred.get(link))]
+    several = len({n.proc_key for n in path}) > 1
+    return confidence.judge(
+        confidence.Circumstances(
+            inferred=inferred,
+            confirmed=confirmed,
+            skew_ms=snapshot.skew_ms if several and not confirmed else None,
+            torn=sum(n.id in snapshot.marks.torn for n in path) if not confirmed else 0,
+        )
+    )
+
+
+def is_confirmed(snapshot: SnapshotGraph, deadlock: Deadlock, later: SnapshotGraph) -> bool:
+    """Whether the nodes of its cycle still wait for each other in `later`."""
+    ids = {snapshot.graph.ids[n] for n in deadlock.cycle}
+    return any(ids <= {later.graph.ids[n] for n in d.members} for d in later.deadlocks)
+
+
+def deadlocks(
+    snapshot: SnapshotGraph, later: SnapshotGraph | None = None, *, keep: bool = False
+) -> Deadlocks:
+    """The deadlocks of `snapshot`. Given another one, only those that are in both (keep=True:
+    the others stay candidates)."""
+    found = []
+    for deadlock in snapshot.deadlocks:
+        confirmed = None if later is None else is_confirmed(snapshot, deadlock, later)
+        if keep or confirmed is not False:
+            found.append(describe_deadlock(snapshot, deadlock, confirmed))
+    return Deadlocks(
+        snapshot.snapshot_id,
+        later.snapshot_id if later else None,
+        found,
+        [p.proc_key for p in snapshot.unanswered()],
+    )
+
+
+def explain(
+    snapshot: SnapshotGraph,
+    subject_id: str,
+    later: SnapshotGraph | None = None,
+) -> Why:
+    """Why the node of that id does not go on."""
+    graph = snapshot.graph
+    start = graph.index.get(subject_id)
+    if start is None:
+        return _not_waiting(snapshot, snapshot.node(subject_id))
+    chain = snapshot.chains().explain(start, lambda ends: _judge(snapshot, ends))
+    path = snapshot.path(chain.path)
+    subject = info(snapshot, path[0])
+    links = steps(snapshot, chain.path)
+    inferred = [step.inferred for step in links if step.inferred]
+    if chain.deadlock is not None:
+        confirmed = is_confirmed(snapshot, chain.deadlock, later) if later else None
+        knot = describe_deadlock(snapshot, chain.deadlock, confirmed)
+        return Why(
+            snapshot.snapshot_id,
+            subject,
+            _deadlock_sentence(snapshot, chain.path, path, chain.deadlock, knot),
+            links,
+            RootInfo("cycle", info(snapshot, path[-1]), roots.CYCLE.reason),
+            knot,
+            knot.waiting_count + knot.members_count,
+            knot.confidence,
+            caveats(snapshot),
+        )
+    end = chain.path[-1]
+    if len(chain.path) == 1 and graph.needs[end] and end not in _blocked(snapshot):
+        return _not_waiting(snapshot, path[0])
+    root = root_of(snapshot, end)
+    doubts = confidence.Circumstances(inferred=inferred, torn=_torn(snapshot, path))
+    sentence = f"{phrases.chain_sentence(path)}: {root.reason}."
+    return Why(
+        snapshot.snapshot_id,
+        subject,
+        sentence,
+        links,
+        RootInfo(root.kind, info(snapshot, path[-1]), root.reason),
+        None,
+        behind(snapshot, end),
+        confidence.judge(doubts),
+        caveats(snapshot, more_roots=chain.roots_seen - 1, cut_short=chain.is_cut_short),
+    )
+
+
+def _deadlock_sentence(
+    snapshot: SnapshotGraph,
+    numbers: Sequence[int],
+    path: Sequence[Node],
+    deadlock: Deadlock,
+    knot: DeadlockInfo,
+) -> str:
+    if numbers[0] in deadlock.cycle:
+        at = deadlock.cycle.index(numbers[0])
+        turned = [*deadlock.cycle[at:], *deadlock.cycle[:at]]
+        return phrases.cycle_sentence(snapshot.path(turned)) + ". This is a deadlock."
+    lead = phrases.chain_sentence(path)
+    return f"{lead}, which is caught in a deadlock: {knot.sentence}"
+
+
+def _not_waiting(snapshot: SnapshotGraph, node: Node) -> Why:
+    gap = snapshot.missing.get(node.id)
+    root = roots.classify(node, gap)
+    place = phrases.whereabouts(node)
+    return Why(
+        snapshot.snapshot_id,
+        info(snapshot, node),
+        f"{phrases.title(node)} {place}".rstrip() + f": {root.reason}.",
+        [Step(info(snapshot, node), "")],
+        RootInfo(root.kind, info(snapshot, node), root.reason),
+        caveats=caveats(snapshot),
+    )
+
+
+def root_of(snapshot: SnapshotGraph, end: int) -> Root:
+    """What kind of root the node with that number is."""
+    node_id = snapshot.graph.ids[end]
+    node = snapshot.node(node_id)
+    if listeners := snapshot.wires.idle.get(end):
+        other = snapshot.path(listeners[:1])[0]
+        return Root(
+            "external",
+            f"the other end, {phrases.title(other)} {phrases.whereabouts(other)}, is itself"
+            " waiting to hear from this connection",
+        )
+    return roots.classify(node, snapshot.missing.get(node_id))
+
+
+def _judge(snapshot: SnapshotGraph, ends: list[int]) -> list[int]:
+    snapshot.path(ends)  # one lookup for all
+    return [roots.rank(root_of(snapshot, n)) for n in ends]
+
+
+def _blocked(snapshot: SnapshotGraph) -> set[int]:
+    index = snapshot.graph.index
+    return {index[i] for i in snapshot.marks.blocked if i in index}
+
+
+def _torn(snapshot: SnapshotGraph, path: Sequence[Node]) -> int:
+    return sum(node.id in snapshot.marks.torn for node in path)
+
+
+def behind(snapshot: SnapshotGraph, n: int) -> int:
+    """How many tasks and threads wait for n, directly and through others."""
+    graph = snapshot.graph
+    seen = {n}
+    todo = [n]
+    while todo:
+        for waiter in graph.needed_by[todo.pop()]:
+            if waiter not in seen:
+                seen.add(waiter)
+                todo.append(waiter)
+    return sum(is_waiter(graph.ids[w]) for w in seen) - is_waiter(graph.ids[n])
+
+
+def caveats(snapshot: SnapshotGraph, *, more_roots: int = 0, cut_short: bool = False) -> list[str]:
+    """What a reader must know that this answer does not show."""
+    said = [f"{p.proc_key} is missing: {_status(p.status)}" for p in snapshot.unanswered()]
+    if more_roots > 0:
+        said.append(f"it also waits for {phrases.count(more_roots, 'other thing')}, less telling")
+    if cut_short:
+        said.append("the graph is so large that the search was cut short")
+    return said
+
+
+def _status(status: str) -> str:
+    return {"timeout": "it did not answer in time", "disconnected": "it disconnected"}.get(
+        status, "it answered with an error"
+    )
+
+
+def top_blockers(snapshot: SnapshotGraph, limit: int = 20, roots_only: bool = False) -> Blockers:
+    """Who holds up how many. Resources that somebody holds are passed over for their holders."""
+    graph = snapshot.graph
+
+    def is_candidate(n: int) -> bool:
+        if graph.needs[n]:
+            return not roots_only and is_waiter(graph.ids[n])
+        return True
+
+    found = blockers.rank(graph, is_waiter, is_candidate, limit)
+    snapshot.path([b.node for b in found])
+    return Blockers(snapshot.snapshot_id, [_blocker_info(snapshot, b) for b in found])
+
+
+def _blocker_info(snapshot: SnapshotGraph, blocker: blockers.Blocker) -> BlockerInfo:
+    node = info(snapshot, snapshot.path([blocker.node])[0])
+    if not snapshot.graph.needs[blocker.node]:
+        root = root_of(snapshot, blocker.node)
+        end: RootInfo | None = RootInfo(root.kind, node, root.reason)
+    else:
+        end = explain(snapshot, node.id).root
+    return BlockerInfo(node, blocker.direct, blocker.total, blocker.is_root, end)
+
+
+def by_process(snapshot: SnapshotGraph, ids: Collection[str]) -> Mapping[str, int]:
+    """How many of these nodes each process has, by proc_key."""
+    counts: dict[str, int] = {}
+    for node in snapshot.nodes(ids).values():
+        counts[node.proc_key] = counts.get(node.proc_key, 0) + 1
+    return counts

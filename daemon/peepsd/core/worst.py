@@ -1,0 +1,133 @@
+"""What to explain when nobody names a node: the worst there is, in a snapshot or in a process.
+
+Decides what is worse than what: a deadlock before a finding, a finding before whatever most wait
+for, and that before nothing. Refuses to know how any of them is found.
+"""
+
+from collections.abc import Sequence
+
+from . import answers, roots
+from .answers import Why
+from .findings import SEVERITIES, Finding
+from .snapshot_graph import SnapshotGraph
+
+TRIED = 200
+"""So many nodes of a process are explained to find the worst."""
+
+ENDS_BY_ITSELF = frozenset({"running", "sleeping", "timeout"})
+
+
+def explain_worst(
+    snapshot: SnapshotGraph, findings: Sequence[Finding], later: SnapshotGraph | None = None
+) -> Why:
+    """Why the worst that can be seen does not go on."""
+    if snapshot.deadlocks:
+        start = _first_actor(snapshot, snapshot.deadlocks[0].cycle)
+        return answers.explain(snapshot, start, later)
+    grave = sorted(
+        (f for f in findings if f.severity != "info"),
+        key=lambda f: (SEVERITIES.index(f.severity), -f.confidence.score),
+    )
+    for finding in grave:
+        if finding.subject is None:
+            return _of_process(snapshot, finding)
+        return answers.explain(snapshot, _a_waiter(snapshot, finding.subject.id), later)
+    top = answers.top_blockers(snapshot, limit=50, roots_only=True).blockers
+    if top:
+        best = min(top, key=_how_bad)
+        return answers.explain(snapshot, _a_waiter(snapshot, best.node.id), later)
+    return Why(
+        snapshot.snapshot_id,
+        None,
+        "Nothing waits for anything that could be seen.",
+        caveats=answers.caveats(snapshot),
+    )
+
+
+def _how_bad(blocker: answers.BlockerInfo) -> tuple[bool, int, int, str]:
+    kind = blocker.root.kind if blocker.root else "running"
+    rank = roots.ROOT_KINDS.index(kind)
+    return (kind in ENDS_BY_ITSELF, -blocker.total, rank, blocker.node.id)
+
+
+def _first_actor(snapshot: SnapshotGraph, cycle: Sequence[int]) -> str:
+    ids = [snapshot.graph.ids[n] for n in cycle]
+    return next((i for i in ids if answers.is_waiter(i)), ids[0])
+
+
+def _a_waiter(snapshot: SnapshotGraph, node_id: str) -> str:
+    """A task that waits for a node, from which its chain is worth telling: one that nobody waits
+    for itself, if there is one within reach."""
+    graph = snapshot.graph
+    start = graph.index.get(node_id)
+    if start is None:
+        return node_id
+    seen = {start}
+    todo = [start]
+    last = node_id
+    for here in todo:
+        for waiter in graph.needed_by[here]:
+            if waiter not in seen and len(seen) < TRIED:
+                seen.add(waiter)
+                todo.append(waiter)
+                if answers.is_waiter(graph.ids[waiter]):
+                    last = graph.ids[waiter]
+    return last
+
+
+def _of_process(snapshot: SnapshotGraph, finding: Finding) -> Why:
+    """A process that did not answer is a root of its own."""
+    proc_key = finding.key.removeprefix("unanswered ")
+    for node_id, gap in snapshot.missing.items():
+        if gap.proc_key == proc_key and node_id in snapshot.graph.index:
+            return answers.explain(snapshot, _a_waiter(snapshot, node_id))
+    return explain_process(snapshot, proc_key, [])
+
+
+def explain_process(
+    snapshot: SnapshotGraph,
+    proc_key: str,
+    node_ids: Sequence[str],
+    later: SnapshotGraph | None = None,
+) -> Why:
+    """Why a process does not go on; `node_ids` are the tasks and threads in it that wait."""
+    process = next(p for p in snapshot.processes if p.proc_key == proc_key)
+    if not process.answered:
+        return _silent(snapshot, proc_key, process.status)
+    if not node_ids:
+        return Why(
+            snapshot.snapshot_id,
+            None,
+            f"Nothing in {proc_key} waits for anything that could be seen.",
+            caveats=answers.caveats(snapshot),
+        )
+    index = snapshot.graph.index
+    caught = [i for i in node_ids if index.get(i) in snapshot.stuck]
+    tried = caught[:1] or node_ids[:TRIED]
+    found = [answers.explain(snapshot, node_id, later) for node_id in tried]
+    return min(found, key=_how_telling)
+
+
+def _how_telling(why: Why) -> tuple[bool, int, int, int]:
+    kind = why.root.kind if why.root else "running"
+    rank = roots.ROOT_KINDS.index(kind)
+    return (kind in ENDS_BY_ITSELF, rank, -why.waiting_count, -len(why.steps))
+
+
+def _silent(snapshot: SnapshotGraph, proc_key: str, status: str) -> Why:
+    words = {"timeout": "process_timeout", "disconnected": "process_disconnected"}
+    clause = roots.ANSWERS[words.get(status, "process_error")]
+    node = answers.NodeInfo(
+        f"process:{proc_key}", "process", proc_key, proc_key, proc_key, status, None, None,
+        words.get(status, "process_error"),
+    )  # fmt: skip
+    reason = f"{proc_key} {clause}"
+    return Why(
+        snapshot.snapshot_id,
+        node,
+        f"process {proc_key!r} {clause}; what happens in it is not known. It may be stopped, out"
+        " of CPU time, or inside native code that holds the interpreter lock.",
+        [answers.Step(node, "")],
+        answers.RootInfo("unanswered", node, reason),
+        caveats=answers.caveats(snapshot),
+    )

@@ -1,0 +1,144 @@
+"""Answers over HTTP: why, deadlocks, blockers, check, tree, waits, node, diff, stuck, export, and
+named queries.
+
+Decides what a well-formed question is. Refuses to know how it is answered: `ask` and `query` are
+handed in. Wherever a path has a snapshot's id it may say `latest`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..errors import BadRequest, NotFound
+from .responses import JsonResponse, json_object, reject_unknown
+
+MAX_ID = 2**63 - 1
+MAX_TEXT = 1000
+
+Parse = Callable[[str, str], Any]
+"""(name, text) to a value. Raises BadRequest."""
+
+
+def whole(low: int, high: int) -> Parse:
+    """A whole number within bounds."""
+
+    def parse(name: str, text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text[:20]) <= high:
+            raise BadRequest(f"?{name}= must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def words(name: str, text: str) -> str:
+    """Some text."""
+    if not 0 < len(text) <= MAX_TEXT or not text.isprintable():
+        raise BadRequest(f"?{name}= must be 1 to {MAX_TEXT} printable characters")
+    return text
+
+
+def flag(name: str, text: str) -> bool:
+    """true or false."""
+    if text not in ("true", "false", "True", "False", "1", "0"):
+        raise BadRequest(f"?{name}= must be true or false")
+    return text in ("true", "True", "1")
+
+
+ID = whole(1, MAX_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: its parameters by name in the query string, as (argument, parser)."""
+
+    name: str
+    parameters: Mapping[str, tuple[str, Parse]]
+    required: tuple[str, ...] = ()
+    snapshot: str = "snapshot_id"
+    """The argument that the path's snapshot becomes."""
+
+
+QUESTIONS = (
+    Question("why", {"subject": ("subject", words), "confirm_with": ("confirm_with", ID)}),
+    Question("deadlocks", {"confirm_with": ("confirm_with", ID), "keep": ("keep", flag)}),
+    Question("blockers", {"limit": ("limit", whole(1, 1000))}),
+    Question("check", {"confirm_with": ("confirm_with", ID), "keep": ("keep", flag)}),
+    Question("tree", {"process": ("process", words)}),
+    Question("waits", {"process": ("process", words), "limit": ("limit", whole(1, 100_000))}),
+    Question("node", {"subject": ("subject", words)}, ("subject",)),
+    Question("diff", {"with": ("before", ID)}, snapshot="after"),
+    Question("stuck", {"count": ("count", whole(2, 100))}),
+    Question("export", {"format": ("format", words)}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersApi:
+    """`ask` answers a question about stored snapshots; `query` runs SQL of ours in the sandbox;
+    `pack_sql` gives the SQL of a named query and raises NotFound."""
+
+    ask: Callable[[str, Mapping[str, Any]], Awaitable[bytes]]
+    query: Callable[[str, list[Any], int | None], Awaitable[bytes]]
+    pack_sql: Callable[[str], str]
+
+    def routes(self) -> list[Route]:
+        """The table of answers."""
+        found = [
+            Route(
+                f"/api/snapshots/{{snapshot_id}}/{question.name}",
+                self._endpoint(question),
+                methods=["GET"],
+            )
+            for question in QUESTIONS
+        ]
+        return [*found, Route("/api/query", self.run_query, methods=["POST"])]
+
+    def _endpoint(self, question: Question) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            args = read_arguments(question, request)
+            if question.name != "export":
+                return JsonResponse(await self.ask(question.name, args))
+            args.setdefault("format", "json")
+            found = orjson.loads(await self.ask("export", args))
+            return Response(found["text"], media_type=found["content_type"])
+
+        return endpoint
+
+    async def run_query(self, request: Request) -> Response:
+        """A named query over one snapshot."""
+        body = await json_object(request)
+        reject_unknown(body, "name", "limit", "snapshot_id")
+        if not isinstance(body.get("name"), str):
+            raise BadRequest('"name" is missing: the name of a query, as `peeps query` lists them')
+        limit = body.get("limit", 100)
+        if type(limit) is not int or not 1 <= limit <= 5000:
+            raise BadRequest('"limit" must be a whole number from 1 to 5000')
+        answer = await self.query(self.pack_sql(body["name"]), [limit], body.get("snapshot_id"))
+        return JsonResponse(answer + b"\n")
+
+
+def read_arguments(question: Question, request: Request) -> dict[str, Any]:
+    """The arguments of a question. Raises BadRequest, NotFound."""
+    args: dict[str, Any] = {}
+    wanted = request.path_params["snapshot_id"]
+    if wanted != "latest":
+        if not wanted.isascii() or not wanted.isdigit() or not 0 < int(wanted[:20]) <= MAX_ID:
+            raise NotFound(f"there is no snapshot {wanted[:20]!r}", hint="GET /api/snapshots")
+        args[question.snapshot] = int(wanted)
+    for name, text in request.query_params.multi_items():
+        if name not in question.parameters:
+            known = ", ".join(question.parameters) or "none"
+            raise BadRequest(f"unknown parameter {name!r}; known: {known}")
+        argument, parse = question.parameters[name]
+        if argument in args:
+            raise BadRequest(f"?{name}= is given twice")
+        args[argument] = parse(name, text)
+    for name in question.required:
+        if question.parameters[name][0] not in args:
+            raise BadRequest(f"?{name}= is missing")
+    return args

@@ -1,0 +1,1 @@
+"""Answers for language models, over the Model Context Protocol."""

@@ -1,0 +1,64 @@
+"""Answers about snapshots, computed where they stall nobody.
+
+Decides how many are worked on at once and for how long. Refuses to know what is asked: a worker
+process reads the database and answers (store/questions.py).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import trio
+
+from ..errors import BadRequest, NotFound, PeepsError, StoreError
+from ..workers.pool import Limits, Statistics, WorkerDied, WorkerFailed, WorkerPool, WorkerTimeout
+
+_TARGET: Final = "peepsd.store.questions:handle"
+
+DEADLINE_S: Final = 60.0
+"""A million edges take a few seconds; a machine in trouble several times that."""
+
+_LIMITS: Final = Limits(memory_bytes=4 << 30, processes=0, nice=5)
+
+_ERRORS: Final[dict[int, type[PeepsError]]] = {400: BadRequest, 404: NotFound, 503: StoreError}
+
+
+class Analyst:
+    """Answers questions about the snapshots of one database."""
+
+    def __init__(self, database: Path, *, size: int = 2, queue_limit: int = 16) -> None:
+        self._database = str(database.absolute())
+        self._pool = WorkerPool(
+            _TARGET, size=size, queue_limit=queue_limit, spare=0, limits=_LIMITS
+        )
+
+    async def run(self, task_status: "trio.TaskStatus[None]" = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the workers, until cancelled."""
+        await self._pool.run(task_status)
+
+    def statistics(self) -> Statistics:
+        """Counts of the workers."""
+        return self._pool.statistics()
+
+    async def ask(self, question: str, args: Mapping[str, Any]) -> bytes:
+        """The answer as JSON. Raises PeepsError (BadRequest, NotFound, StoreError, WorkerBusy)."""
+        order = {"database": self._database, "question": question, "args": dict(args)}
+        try:
+            answer = await self._pool.call(orjson.dumps(order), deadline_s=DEADLINE_S)
+        except WorkerTimeout:
+            raise StoreError(
+                f"the answer took longer than {DEADLINE_S:.0f} s and was given up",
+                hint="ask about one process, or with SQL about a part of the snapshot",
+            ) from None
+        except WorkerDied as exc:
+            raise StoreError(
+                "the process that was to answer died; the snapshot may be too large to analyse",
+                hint="ask with SQL about a part of the snapshot",
+            ) from exc
+        except WorkerFailed as exc:
+            raise PeepsError("an error of peepsd's own; its log tells more") from exc
+        if answer[:1] == b"+":
+            return answer[1:]
+        error = orjson.loads(answer[1:])
+        raise _ERRORS.get(error["status"], PeepsError)(error["message"], hint=error["hint"])

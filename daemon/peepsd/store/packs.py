@@ -1,0 +1,350 @@
+"""Questions people ask often, as named SELECTs over one snapshot.
+
+Decides names (those that moire's users know, and more) and their SQL. Each runs as it is through
+POST /api/sql, `peeps query NAME` and, with a snapshot's id, in sqlite3. `?1` is the most rows.
+Refuses to know who asks. Columns are described in docs/sql-cookbook.md.
+"""
+
+from dataclasses import dataclass
+
+from ..errors import NotFound
+
+DEFAULT_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One named question."""
+
+    name: str
+    asks: str
+    """The question, in words."""
+    sql: str
+
+
+def _attr(table: str, *names: str) -> str:
+    parts = [f"json_extract({table}.attrs_json, '$.{name}')" for name in names]
+    return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
+
+
+_NAME = "coalesce(json_extract({0}.attrs_json, '$.name'), {0}.label, {0}.id)"
+_LOCATION = "json_extract({0}.attrs_json, '$.\"ctx.location\"')"
+
+_CHANNEL_KINDS = "('queue', 'tx', 'rx', 'remote_tx', 'remote_rx')"
+
+_CHANNELS = f"""
+WITH channels AS (
+  SELECT c.snapshot_id, c.id, c.kind, c.proc_key, {_NAME.format("c")} AS name,
+         {_attr("c", "maxsize", "capacity")} AS capacity,
+         {_attr("c", "size", "occupancy", "len")} AS occupancy,
+         {_attr("c", "putters", "waiting_senders")} AS senders,
+         {_attr("c", "getters", "waiting_receivers")} AS receivers,
+         {_attr("c", "open_senders")} AS open_senders,
+         {_attr("c", "open_receivers")} AS open_receivers,
+         {_attr("c", "closed", "lifecycle")} AS lifecycle
+    FROM nodes c WHERE c.kind IN {_CHANNEL_KINDS}),
+users AS (
+  SELECT e.snapshot_id, e.src_id, e.dst_id,
+         CASE WHEN json_extract(e.attrs_json, '$.op') IN ('put', 'send', 'write', 'drain')
+                OR c.kind IN ('tx', 'remote_tx') AND json_extract(e.attrs_json, '$.op') IS NULL
+              THEN 'send'
+              WHEN json_extract(e.attrs_json, '$.op') IN ('get', 'receive', 'recv', 'read')
+                OR c.kind IN ('rx', 'remote_rx') AND json_extract(e.attrs_json, '$.op') IS NULL
+              THEN 'receive'
+              WHEN json_extract(e.attrs_json, '$.op') IS NULL AND c.capacity > 0
+                   AND c.occupancy >= c.capacity THEN 'send'
+              WHEN json_extract(e.attrs_json, '$.op') IS NULL AND c.occupancy = 0 THEN 'receive'
+              ELSE json_extract(e.attrs_json, '$.op') END AS op
+    FROM edges e JOIN channels c ON c.snapshot_id = e.snapshot_id AND c.id = e.dst_id
+   WHERE e.kind = 'needs')
+"""
+
+_BLOCKED = (
+    _CHANNELS
+    + f"""
+SELECT t.id AS task_id, {_NAME.format("t")} AS task, t.proc_key AS process,
+       {_LOCATION.format("t")} AS location, c.id AS channel_id, c.name AS channel,
+       c.capacity, c.occupancy
+  FROM users u
+  JOIN nodes t ON t.snapshot_id = u.snapshot_id AND t.id = u.src_id
+  JOIN channels c ON c.snapshot_id = u.snapshot_id AND c.id = u.dst_id
+ WHERE u.op = '{{op}}'{{more}}
+ ORDER BY process, task LIMIT ?1"""
+)
+
+_STALLED = """
+   AND EXISTS (SELECT 1 FROM prev_edges p
+                WHERE p.src_id = u.src_id AND p.dst_id = u.dst_id AND p.kind = 'needs')"""
+
+_PACKS = (
+    Pack(
+        "blockers",
+        "What do most others wait for?",
+        """
+SELECT blocker_id, kind, name, process, location, waiters, waits_itself
+  FROM blockers ORDER BY waiters DESC, waits_itself, blocker_id LIMIT ?1""",
+    ),
+    Pack(
+        "waits",
+        "Who waits for what?",
+        """
+SELECT waiter, waiter_process, waiter_location, needs_kind, needs, needs_process, inferred,
+       missing_reason
+  FROM waits ORDER BY waiter_process, waiter LIMIT ?1""",
+    ),
+    Pack(
+        "blocked-senders",
+        "Who waits to put something into a queue or channel?",
+        _BLOCKED.format(op="send", more=""),
+    ),
+    Pack(
+        "blocked-receivers",
+        "Who waits to get something out of a queue or channel?",
+        _BLOCKED.format(op="receive", more=""),
+    ),
+    Pack(
+        "stalled-sends",
+        "Which of those senders already waited in the snapshot before?",
+        _BLOCKED.format(op="send", more=_STALLED),
+    ),
+    Pack(
+        "channel-pressure",
+        "Which bounded queues and channels are fullest?",
+        _CHANNELS
+        + """
+SELECT id, kind, name, proc_key AS process, capacity, occupancy,
+       round(1.0 * occupancy / capacity, 3) AS utilization, senders, receivers
+  FROM channels WHERE capacity > 0
+ ORDER BY utilization DESC, occupancy DESC, id LIMIT ?1""",
+    ),
+    Pack(
+        "channel-health",
+        "What state is each queue and channel in?",
+        _CHANNELS
+        + """
+SELECT id, kind, name, proc_key AS process, capacity, occupancy, senders, receivers,
+       open_senders, open_receivers, lifecycle
+  FROM channels ORDER BY process, name, id LIMIT ?1""",
+    ),
+    Pack(
+        "scope-membership",
+        "Which tasks belong to which task group, nursery or parent task?",
+        f"""
+SELECT s.id AS scope_id, s.kind AS scope_kind, {_NAME.format("s")} AS scope,
+       m.id AS member_id, m.kind AS member_kind, {_NAME.format("m")} AS member,
+       m.proc_key AS process
+  FROM edges e
+  JOIN nodes s ON s.snapshot_id = e.snapshot_id AND s.id = e.src_id
+  JOIN nodes m ON m.snapshot_id = e.snapshot_id AND m.id = e.dst_id
+ WHERE e.kind = 'spawned' OR (e.kind = 'needs' AND s.kind = 'joinset')
+ ORDER BY process, scope, member LIMIT ?1""",
+    ),
+    Pack(
+        "missing-scope-links",
+        "Which tasks belong to no task group and were started by nobody known?",
+        f"""
+SELECT t.id AS task_id, {_NAME.format("t")} AS task, t.proc_key AS process,
+       {_LOCATION.format("t")} AS location
+  FROM nodes t
+ WHERE t.kind = 'task'
+   AND NOT EXISTS (SELECT 1 FROM edges e
+                    WHERE e.snapshot_id = t.snapshot_id AND e.dst_id = t.id
+                      AND e.kind = 'spawned')
+   AND NOT EXISTS (SELECT 1 FROM edges e
+                     JOIN nodes s ON s.snapshot_id = e.snapshot_id AND s.id = e.src_id
+                    WHERE e.snapshot_id = t.snapshot_id AND e.dst_id = t.id
+                      AND s.kind = 'joinset')
+ ORDER BY process, task LIMIT ?1""",
+    ),
+    Pack(
+        "stale-blockers",
+        "Which waits were there in the snapshot before as well?",
+        """
+SELECT w.waiter_id, w.waiter, w.waiter_process, w.waiter_location,
+       w.needs_id AS blocked_on_id, w.needs_kind, w.needs AS blocked_on, w.needs_process
+  FROM waits w
+ WHERE EXISTS (SELECT 1 FROM prev_edges p
+                WHERE p.src_id = w.waiter_id AND p.dst_id = w.needs_id AND p.kind = 'needs')
+ ORDER BY w.waiter_process, w.waiter LIMIT ?1""",
+    ),
+    Pack(
+        "lock-holders",
+        "Who holds which lock, and how many wait for it?",
+        f"""
+SELECT l.id AS lock_id, {_NAME.format("l")} AS lock, h.id AS holder_id,
+       {_NAME.format("h")} AS holder, h.proc_key AS process, {_LOCATION.format("h")} AS location,
+       (SELECT count(*) FROM edges w
+         WHERE w.snapshot_id = l.snapshot_id AND w.dst_id = l.id AND w.kind = 'needs') AS waiters
+  FROM edges e
+  JOIN nodes l ON l.snapshot_id = e.snapshot_id AND l.id = e.src_id AND l.kind = 'lock'
+  JOIN nodes h ON h.snapshot_id = e.snapshot_id AND h.id = e.dst_id
+ WHERE e.kind = 'needs'
+ ORDER BY waiters DESC, lock_id LIMIT ?1""",
+    ),
+    Pack(
+        "cycles",
+        "Who waits for themselves in the end? (`peeps deadlocks` knows OR waits as well.)",
+        f"""
+SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.format("t")} AS location
+  FROM nodes t
+ WHERE t.kind IN ('task', 'thread')
+   AND EXISTS (
+     WITH RECURSIVE reached (id) AS (
+       SELECT e.dst_id FROM edges e
+        WHERE e.snapshot_id = t.snapshot_id AND e.src_id = t.id AND e.kind = 'needs'
+        UNION
+       SELECT e.dst_id FROM reached
+         JOIN edges e ON e.snapshot_id = t.snapshot_id AND e.src_id = reached.id
+                     AND e.kind = 'needs'
+        LIMIT 1000)
+     SELECT 1 FROM reached WHERE reached.id = t.id)
+ ORDER BY process, name LIMIT ?1""",
+    ),
+    Pack(
+        "blocked-loops",
+        "Which event loops are blocked, and by what?",
+        f"""
+SELECT t.id, t.kind, {_NAME.format("t")} AS name, t.proc_key AS process,
+       {_LOCATION.format("t")} AS location, json_extract(t.attrs_json, '$.stack[#-1]') AS innermost,
+       (SELECT count(*) FROM edges w
+         WHERE w.snapshot_id = t.snapshot_id AND w.dst_id = t.id AND w.kind = 'needs') AS waiters
+  FROM nodes t
+ WHERE instr(t.attrs_json, '"blocked"') AND json_extract(t.attrs_json, '$.state') = 'blocked'
+ ORDER BY waiters DESC, t.id LIMIT ?1""",
+    ),
+    Pack(
+        "exhausted-pools",
+        "Which semaphores, limiters and pools have nothing left while somebody waits?",
+        f"""
+SELECT p.id, p.kind, {_NAME.format("p")} AS name, p.proc_key AS process,
+       {_attr("p", "total", "max_value", "max_workers", "size", "capacity")} AS total,
+       (SELECT count(*) FROM edges w
+         WHERE w.snapshot_id = p.snapshot_id AND w.dst_id = p.id AND w.kind = 'needs') AS waiters,
+       (SELECT count(*) FROM edges h
+         WHERE h.snapshot_id = p.snapshot_id AND h.src_id = p.id AND h.kind = 'needs') AS holders
+  FROM nodes p
+ WHERE p.kind IN ('semaphore', 'executor', 'pool')
+   AND EXISTS (SELECT 1 FROM edges w
+                WHERE w.snapshot_id = p.snapshot_id AND w.dst_id = p.id AND w.kind = 'needs')
+   AND coalesce({_attr("p", "value", "available")}, 0) = 0
+ ORDER BY waiters DESC, p.id LIMIT ?1""",
+    ),
+    Pack(
+        "full-queues",
+        "Which queues and channels are full while somebody waits to put something in?",
+        _CHANNELS
+        + """
+SELECT c.id, c.kind, c.name, c.proc_key AS process, c.capacity, c.occupancy,
+       count(*) AS waiting_to_send
+  FROM users u JOIN channels c ON c.snapshot_id = u.snapshot_id AND c.id = u.dst_id
+ WHERE u.op = 'send'
+ GROUP BY c.id ORDER BY waiting_to_send DESC, c.id LIMIT ?1""",
+    ),
+    Pack(
+        "unserved",
+        "What is waited for in processes where nothing is left that could provide it?",
+        f"""
+WITH alive AS (
+  SELECT DISTINCT a.proc_key
+    FROM nodes a
+   WHERE a.kind IN ('task', 'thread', 'socket', 'sleep', 'interval', 'timeout', 'command',
+                    'net_connect', 'net_accept', 'net_readable', 'net_writable', 'file_op')
+     AND NOT EXISTS (SELECT 1 FROM edges e
+                      WHERE e.snapshot_id = a.snapshot_id AND e.src_id = a.id
+                        AND e.kind = 'needs')
+     AND (a.kind NOT IN ('task', 'thread')
+          OR coalesce({_attr("a", "state")}, '') NOT IN ('idle', 'parked', 'done', 'finished')))
+SELECT r.id, r.kind, {_NAME.format("r")} AS name, r.proc_key AS process,
+       count(*) AS waiters, min(e.src_id) AS a_waiter_id
+  FROM edges e
+  JOIN nodes r ON r.snapshot_id = e.snapshot_id AND r.id = e.dst_id
+ WHERE e.kind = 'needs'
+   AND r.kind IN ('queue', 'tx', 'rx', 'notify', 'condition', 'barrier', 'future', 'oncecell')
+   AND NOT EXISTS (SELECT 1 FROM edges o
+                    WHERE o.snapshot_id = r.snapshot_id AND o.src_id = r.id AND o.kind = 'needs')
+   AND r.proc_key NOT IN (SELECT proc_key FROM alive)
+ GROUP BY r.id ORDER BY waiters DESC, r.id LIMIT ?1""",
+    ),
+    Pack(
+        "open-scopes",
+        "Which task groups and nurseries wait for one last child?",
+        f"""
+SELECT s.id, {_NAME.format("s")} AS name, s.proc_key AS process,
+       c.id AS child_id, {_NAME.format("c")} AS child, {_LOCATION.format("c")} AS child_location,
+       p.id AS parent_id, {_NAME.format("p")} AS parent
+  FROM nodes s
+  JOIN edges e ON e.snapshot_id = s.snapshot_id AND e.src_id = s.id AND e.kind = 'needs'
+  JOIN nodes c ON c.snapshot_id = s.snapshot_id AND c.id = e.dst_id
+  JOIN edges w ON w.snapshot_id = s.snapshot_id AND w.dst_id = s.id AND w.kind = 'needs'
+  JOIN nodes p ON p.snapshot_id = s.snapshot_id AND p.id = w.src_id
+ WHERE s.kind = 'joinset'
+ GROUP BY s.id HAVING count(DISTINCT c.id) = 1
+ ORDER BY process, name LIMIT ?1""",
+    ),
+    Pack(
+        "shielded-tasks",
+        "Which tasks are cancelled and wait on all the same, inside a shielded scope?",
+        f"""
+SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.format("t")} AS location
+  FROM nodes t
+ WHERE t.kind = 'task' AND instr(t.attrs_json, '"shielded"')
+   AND json_extract(t.attrs_json, '$.shielded') = 1
+   AND EXISTS (SELECT 1 FROM edges e
+                WHERE e.snapshot_id = t.snapshot_id AND e.src_id = t.id AND e.kind = 'needs')
+ ORDER BY process, name LIMIT ?1""",
+    ),
+    Pack(
+        "oldest-requests",
+        "Which requests between processes have waited longest?",
+        f"""
+SELECT r.id, r.kind, {_NAME.format("r")} AS name, r.proc_key AS process,
+       {_attr("r", "age_ms", "elapsed_ms")} AS age_ms, {_LOCATION.format("r")} AS location
+  FROM nodes r
+ WHERE r.kind IN ('request', 'response')
+ ORDER BY age_ms DESC, r.id LIMIT ?1""",
+    ),
+    Pack(
+        "requests-between",
+        "Which tasks wait for a task in another process?",
+        f"""
+SELECT c.id AS caller_id, {_NAME.format("c")} AS caller, c.proc_key AS caller_process,
+       {_LOCATION.format("c")} AS caller_location,
+       s.id AS server_id, {_NAME.format("s")} AS server, s.proc_key AS server_process,
+       {_LOCATION.format("s")} AS server_location, n.dst_id AS socket_id
+  FROM edges n
+  JOIN nodes c ON c.snapshot_id = n.snapshot_id AND c.id = n.src_id
+  JOIN edges m ON m.snapshot_id = n.snapshot_id AND m.src_id = n.dst_id AND m.kind = 'needs'
+  JOIN edges v ON v.snapshot_id = n.snapshot_id AND v.src_id = m.dst_id AND v.kind = 'needs'
+  JOIN nodes s ON s.snapshot_id = n.snapshot_id AND s.id = v.dst_id AND s.kind <> 'socket'
+ WHERE n.kind = 'needs' AND n.dst_id >= 'socket:' AND n.dst_id < 'socket;'
+   AND c.kind <> 'socket' AND c.id <> s.id
+   AND NOT EXISTS (SELECT 1 FROM edges own
+                    WHERE own.snapshot_id = n.snapshot_id AND own.src_id = s.id
+                      AND own.dst_id = m.dst_id AND own.kind = 'needs')
+ ORDER BY caller_process, caller LIMIT ?1""",
+    ),
+    Pack(
+        "unanswered",
+        "Who did not answer?",
+        """
+SELECT proc_key, process, pid, status, error_text, edges_into_it
+  FROM unanswered ORDER BY edges_into_it DESC, proc_key LIMIT ?1""",
+    ),
+    Pack(
+        "cross-process-edges",
+        "Which edges join two processes?",
+        """
+SELECT kind, src, src_kind, src_process, dst, dst_kind, dst_process, src_id, dst_id
+  FROM cross_process_edges ORDER BY src_process, dst_process, src_id LIMIT ?1""",
+    ),
+)
+
+PACKS = {pack.name: pack for pack in _PACKS}
+
+
+def pack_named(name: str) -> Pack:
+    """The pack of that name. Raises NotFound, naming those there are."""
+    pack = PACKS.get(name)
+    if pack is None:
+        raise NotFound(f"there is no query named {name!r}; there are: {', '.join(sorted(PACKS))}")
+    return pack

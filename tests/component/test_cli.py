@@ -1,0 +1,219 @@
+"""What `peeps` prints, word for word, about a fixed database.
+
+The expected texts are in tests/golden; `PEEPS_TEST_WRITE_GOLDEN=1 pytest` writes them anew.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from peepsd.cli import commands
+from peepsd.cli.output import safe
+from tests.support.answers_db import SnapshotBuilder, new_database, write_story
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_story(tmp_path_factory.mktemp("story") / "story.sqlite"))
+
+
+def peeps(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        commands.main(words)
+    said = capsys.readouterr()
+    return int(exit_.value.code or 0), said.out, said.err
+
+
+CASES = {
+    "why": (["why"], 0),
+    "why-task": (["why", "query-10"], 0),
+    "why-process": (["why", "worker"], 0),
+    "why-silent-process": (["why", "ledger"], 0),
+    "deadlocks": (["deadlocks"], 1),
+    "deadlocks-once": (["deadlocks", "--at", "1"], 1),
+    "check": (["check"], 1),
+    "check-sql": (["check", "--sql", "--no-confirm"], 1),
+    "tree": (["tree"], 0),
+    "waits": (["waits", "worker"], 0),
+    "blockers": (["blockers", "--limit", "8"], 0),
+    "stack": (["stack", "charge"], 0),
+    "diff": (["diff"], 0),
+    "diff-back": (["diff", "2", "1"], 0),
+    "stuck": (["stuck", "--last", "2"], 0),
+    "snapshots": (["snapshots"], 0),
+    "sql": (["sql", "SELECT kind, count(*) AS n FROM nodes GROUP BY kind ORDER BY n DESC"], 0),
+    "query": (["query", "blocked-senders"], 0),
+    "queries": (["query"], 0),
+    "export-dot": (["export", "--format", "dot"], 0),
+    "export-mermaid": (["export", "--format", "mermaid"], 0),
+    "help": (["--help"], 0),
+}
+
+
+@pytest.mark.parametrize(("name", "case"), CASES.items(), ids=CASES)
+def test_words(
+    name: str, case: tuple[list[str], int], story: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, expected_status = case
+    db = [] if words == ["--help"] else ["--db", story]
+    status, out, err = peeps(capsys, *words, *db)
+    assert (status, err) == (expected_status, "")
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("PEEPS_TEST_WRITE_GOLDEN"):
+        path.write_text(out)
+    assert out == path.read_text()
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n not in ("help", "queries")])
+def test_json_is_what_is_shown(name: str, story: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words, expected_status = CASES[name]
+    status, out, _ = peeps(capsys, *words, "--json", "--db", story)
+    assert status == expected_status
+    assert isinstance(json.loads(out), dict)
+
+
+def test_flags_may_come_before_the_command(story: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = peeps(capsys, "--db", story, "why")
+    assert before == peeps(capsys, "why", "--db", story)
+    assert before[0] == 0
+
+
+def test_exit_statuses(story: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    db = new_database(tmp_path / "well.sqlite")
+    SnapshotBuilder(db, 1, 10**18).process("p", 1)
+    db.close()
+    well = str(tmp_path / "well.sqlite")
+    assert peeps(capsys, "check", "--db", well)[0] == 0
+    assert peeps(capsys, "deadlocks", "--db", well)[0] == 0
+    assert peeps(capsys, "deadlocks", "--db", story)[0] == 1
+    assert peeps(capsys, "deadlocks", "--wrong")[0] == 2
+    assert peeps(capsys, "why", "--db", str(tmp_path / "none"))[0] == 3
+    assert peeps(capsys, "why", "--at", "9", "--db", story)[0] == 3
+
+
+def test_without_a_daemon_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = peeps(capsys, "why", "--url", "http://127.0.0.1:1")
+    assert (status, out) == (3, "")
+    assert "no peepsd answers at http://127.0.0.1:1" in err
+    assert "start one with `peepsd`" in err
+
+
+@pytest.mark.parametrize("words", [["jump"], ["connections"], ["record-snapshots"]])
+def test_what_needs_a_daemon_says_so(
+    words: list[str], story: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = peeps(capsys, *words, "--db", story)
+    assert status == 3
+    assert "leave --db out" in err
+
+
+def test_names_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "\x1b]0;gone\x07\x1b[2J\u202eevil\n[bold]markup[/bold]"
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, 10**18)
+    s.process("p", 1)
+    for name in "ab":
+        s.node(f"task:{name}", "p-1", evil + name, at=f"/x\x1b[31m.py:1 {evil}", stack=[evil])
+    s.chain("task:a", "task:b", "task:a")
+    db.close()
+    for words in (["why"], ["deadlocks"], ["check"], ["tree"], ["waits"], ["blockers"],
+                  ["stack", "task:a"], ["export"], ["export", "--format", "mermaid"],
+                  ["sql", "SELECT label, attrs_json, 'a\x1b[2J' FROM nodes"]):  # fmt: skip
+        _, out, _ = peeps(capsys, *words, "--db", str(tmp_path / "d.sqlite"))
+        bad = {c for c in out if c != "\n" and not c.isprintable()}
+        assert bad == set(), words
+    assert safe("a\x1bb\u202ec") == "a\\x1bb\\u202ec"
+
+
+def test_no_colours_in_a_pipe_and_colours_on_a_terminal(story: str) -> None:
+    command = [sys.executable, "-m", "peepsd.cli", "why", "--db", story]
+    plain = subprocess.run(command, capture_output=True, check=True, timeout=120).stdout
+    assert b"\x1b[" not in plain
+    import pty
+
+    primary, secondary = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment.pop("NO_COLOR", None)
+    with subprocess.Popen(command, stdout=secondary, stderr=secondary, env=environment) as child:
+        os.close(secondary)
+        shown = b""
+        try:
+            while chunk := os.read(primary, 65536):
+                shown += chunk
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        child.wait(60)
+    os.close(primary)
+    assert b"\x1b[" in shown
+
+
+def test_sharing_one_snapshot(
+    story: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "one.peeps")
+    assert peeps(capsys, "share", "2", out, "--db", story)[0] == 0
+    shared = peeps(capsys, "why", "--db", out)
+    assert shared == peeps(capsys, "why", "--db", story)
+    listed = json.loads(peeps(capsys, "snapshots", "--json", "--db", out)[1])
+    assert [row["snapshot_id"] for row in listed["snapshots"]] == [2]
+    status, _, err = peeps(capsys, "share", "2", out, "--db", story)
+    assert (status, "exists already" in err) == (3, True)
+
+
+def test_a_shared_file_is_read_from_a_read_only_place(
+    story: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "cd"
+    place.mkdir()
+    peeps(capsys, "share", "1", str(place / "one.peeps"), "--db", story)
+    (place / "one.peeps").chmod(0o400)
+    place.chmod(0o500)
+    try:
+        assert peeps(capsys, "deadlocks", "--db", str(place / "one.peeps"))[0] == 1
+        assert [p.name for p in place.iterdir()] == ["one.peeps"]
+    finally:
+        place.chmod(0o700)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = peeps(capsys, "completion", shell)
+    assert status == 0
+    assert "_PEEPS_COMPLETE" in out
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in commands.COMMANDS:
+        status, out, _ = peeps(capsys, name, "--help")
+        assert status == 0
+        assert len(out.splitlines()) > 4, name
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    code = "import sys; from peepsd.cli import commands; commands.group.main(['--help'],"
+    code += " standalone_mode=False); assert not {'rich', 'httpx', 'mcp', 'rustworkx'} & set("
+    code += "sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+
+
+def test_run_replaces_itself_by_the_command_with_the_agent_on(tmp_path: Path) -> None:
+    show = "import os; print(os.environ['PEEPS_DASHBOARD'], os.environ['PEEPS_PROCESS_NAME'])"
+    # -S: the child must not connect anywhere, only tell its environment
+    command = [sys.executable, "-m", "peepsd.cli", "run", "--dashboard", "127.0.0.1:1", "--name"]
+    command += ["shop", "--", sys.executable, "-S", "-c", show + "; raise SystemExit(7)"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (7, "127.0.0.1:1 shop")
+
+
+def test_click_and_we_agree_on_usage_errors() -> None:
+    result = CliRunner().invoke(commands.group, ["diff", "zero"])
+    assert result.exit_code == 2

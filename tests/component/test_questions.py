@@ -1,0 +1,278 @@
+"""Answers from a database written by hand (tests/support/answers_db.py)."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from peepsd.errors import BadRequest, NotFound, SchemaVersionError, StoreError
+from peepsd.store import questions
+from tests.support.answers_db import SECOND, START_NS, SnapshotBuilder, new_database, write_story
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_story(tmp_path_factory.mktemp("story") / "story.sqlite")
+
+
+def ask(path: Path, question: str, **args: Any) -> Any:
+    return orjson.loads(questions.answer(str(path), question, args))
+
+
+def steps(why: Any) -> list[str]:
+    return [step["node"]["name"] for step in why["steps"]]
+
+
+def test_the_worst_is_the_deadlock(story: Path) -> None:
+    why = ask(story, "why")
+    assert why["root"]["kind"] == "cycle"
+    assert {n["name"] for n in why["deadlock"]["members"]} == {"checkout", "charge", "get_price"}
+    assert why["deadlock"]["processes"] == ["api-11", "billing-22"]
+    assert why["caveats"] == ["ledger-44 is missing: it did not answer in time"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "chain"),
+    [
+        ("report", "unanswered", ["report", "7"]),
+        ("main", "unknown", ["main", "jobs", "produce", "events"]),
+        ("query-10", "unknown", ["query-10", "db-pool", "query-8", "row-8"]),
+        ("heartbeat", "sleeping", ["heartbeat", "4"]),
+        ("mail", "blocked_loop", ["mail", "import"]),
+        ("newcomer", "running", ["newcomer"]),
+        ("worker/mail", "blocked_loop", ["mail", "import"]),
+        ("33/mail", "blocked_loop", ["mail", "import"]),
+        ("task:worker-33.z/c", "blocked_loop", ["mail", "import"]),
+        ("worker-33.z/c", "blocked_loop", ["mail", "import"]),
+        ("beat", "sleeping", ["heartbeat", "4"]),
+        ("worker", "unanswered", ["report", "7"]),
+        ("ledger", "unanswered", ["ledger-44"]),
+    ],
+)
+def test_why_finds_the_root(story: Path, subject: str, kind: str, chain: list[str]) -> None:
+    why = ask(story, "why", subject=subject)
+    assert (why["root"]["kind"], steps(why)) == (kind, chain)
+
+
+def test_a_member_of_a_deadlock_is_where_its_sentence_starts(story: Path) -> None:
+    why = ask(story, "why", subject="charge")
+    assert why["sentence"].startswith(
+        "task 'charge' (billing-22, /srv/billing/pay.py:12 in charge)"
+    )
+    assert why["sentence"].endswith("for task 'charge' again. This is a deadlock.")
+
+
+def test_what_is_ambiguous_is_refused_with_the_choices(story: Path) -> None:
+    with pytest.raises(BadRequest, match=r"'query' fits 3 nodes; choose one by its id:\n  task:"):
+        ask(story, "why", subject="query")
+
+
+def test_what_is_not_there_is_said(story: Path) -> None:
+    with pytest.raises(NotFound, match="no process, task or other node 'nobody' in snapshot 2"):
+        ask(story, "why", subject="nobody")
+    with pytest.raises(NotFound, match="no snapshot 7; there are 1 to 2"):
+        ask(story, "why", snapshot_id=7)
+
+
+def test_deadlocks_are_confirmed_by_another_snapshot(story: Path) -> None:
+    (once,) = ask(story, "deadlocks")["deadlocks"]
+    (twice,) = ask(story, "deadlocks", snapshot_id=1, confirm_with=2)["deadlocks"]
+    assert (once["status"], once["confidence"]["level"]) == ("candidate", "medium")
+    assert (twice["status"], twice["confidence"]["level"]) == ("confirmed", "high")
+    assert once["id"] == twice["id"]
+
+
+def a_cycle(path: Path, *, still_there: bool) -> Path:
+    db = new_database(path)
+    for number in (1, 2):
+        s = SnapshotBuilder(db, number, START_NS + number * SECOND)
+        s.process("p", 1)
+        for name in "ab":
+            s.node(f"task:{name}", "p-1", name)
+        s.edge("task:a", "task:b")
+        if number == 1 or still_there:
+            s.edge("task:b", "task:a")
+    db.close()
+    return path
+
+
+def test_what_has_dissolved_was_no_deadlock(tmp_path: Path) -> None:
+    path = a_cycle(tmp_path / "d.sqlite", still_there=False)
+    assert len(ask(path, "deadlocks", snapshot_id=1)["deadlocks"]) == 1
+    assert ask(path, "deadlocks", snapshot_id=1, confirm_with=2)["deadlocks"] == []
+    (kept,) = ask(path, "deadlocks", snapshot_id=1, confirm_with=2, keep=True)["deadlocks"]
+    assert kept["status"] == "candidate"
+
+
+def test_check_ranks_and_confirms(story: Path) -> None:
+    once = ask(story, "check")
+    twice = ask(story, "check", snapshot_id=2, confirm_with=1)
+    kinds = ["deadlock", "unanswered", "exhausted-pool", "blocked-loop", "full-queue"]
+    assert [f["kind"] for f in once["findings"]] == kinds
+    assert {f["kind"]: f["confirmed"] for f in twice["findings"]} == dict.fromkeys(kinds, True)
+    assert not once["ok"]
+    levels = {f["kind"]: f["confidence"]["level"] for f in once["findings"]}
+    assert levels["full-queue"] == levels["blocked-loop"] == "low", "seen once it may be a moment"
+    assert set(once["sql"]) == {f["query"] for f in once["findings"]}
+
+
+def test_the_sql_of_a_finding_finds_it_again(story: Path) -> None:
+    found = ask(story, "check")
+    for finding in found["findings"]:
+        rows = ask(story, "sql", sql=found["sql"][finding["query"]], params=[100])
+        assert rows["row_count"] > 0, finding["kind"]
+        if finding["subject"] is not None:
+            shown = {cell for row in rows["rows"] for cell in row}
+            assert finding["subject"]["id"] in shown, finding["kind"]
+
+
+def test_blockers_are_ranked(story: Path) -> None:
+    ranked = ask(story, "blockers", limit=100)["blockers"]
+    totals = [b["total"] for b in ranked]
+    assert totals == sorted(totals, reverse=True)
+    queue = next(b for b in ranked if b["node"]["name"] == "events")
+    assert (queue["direct"], queue["total"], queue["is_root"]) == (1, 2, True)
+    assert not any(b["node"]["kind"] == "lock" for b in ranked), "its holder stands for it"
+
+
+def test_the_tree_hangs_tasks_from_their_groups(story: Path) -> None:
+    (worker,) = ask(story, "tree", process="worker")["processes"]
+    lines = [(b["depth"], b["name"]) for b in worker["branches"]]
+    at = lines.index((0, "main"))
+    assert lines[at : at + 4] == [(0, "main"), (1, "jobs"), (2, "heartbeat"), (2, "produce")]
+
+
+def test_a_node_with_its_edges(story: Path) -> None:
+    node = ask(story, "node", subject="basket")
+    assert [(e["src"][-1], e["dst"][-1]) for e in node["edges"]] == [("9", "1"), ("2", "9")]
+    assert node["attrs"]["locked"] is True
+
+
+def test_diff_tells_what_appeared_and_what_waits_on(story: Path) -> None:
+    found = ask(story, "diff")
+    assert (found["before"], found["after"], found["seconds"]) == (1, 2, 10.0)
+    assert [n["name"] for n in found["nodes_appeared"]] == ["newcomer"]
+    assert found["counts"]["nodes_gone"] == found["counts"]["edges_appeared"] == 0
+    back = ask(story, "diff", before=2, after=1)
+    assert [n["name"] for n in back["nodes_gone"]] == ["newcomer"]
+    waiting = {p["waiter"]["name"]: p for p in found["persisting"]}
+    assert (waiting["charge"]["since_snapshot"], waiting["charge"]["seconds"]) == (1, 10.0)
+
+
+def test_diff_tells_what_moved(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    for number, state, line in ((1, "running", 5), (2, "waiting", 9)):
+        s = SnapshotBuilder(db, number, START_NS + number * SECOND)
+        s.node("task:a", "p-1", "a", state=state, at=f"/x.py:{line} f")
+    db.close()
+    (change,) = ask(tmp_path / "d.sqlite", "diff")["nodes_changed"]
+    assert change["before"] == {"state": "running", "location": "/x.py:5"}
+    assert change["after"] == {"state": "waiting", "location": "/x.py:9"}
+
+
+def test_stuck_needs_the_wait_in_every_snapshot(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    for number in range(1, 6):
+        s = SnapshotBuilder(db, number, START_NS + number * 3 * SECOND)
+        for name in "ab":
+            s.node(f"task:{name}", "p-1", name)
+        s.node("lock:l", "p-1", "l")
+        s.edge("task:a", "lock:l")
+        if number != 3:
+            s.edge("task:b", "lock:l")
+    db.close()
+    path = tmp_path / "d.sqlite"
+    since = {w["waiter"]["name"]: w["since_snapshot"] for w in ask(path, "stuck", count=2)["waits"]}
+    assert since == {"a": 1, "b": 4}
+    (only,) = ask(path, "stuck", count=3)["waits"]
+    assert (only["waiter"]["name"], only["seconds"]) == ("a", 12.0)
+    with pytest.raises(BadRequest, match="there are only 5 snapshots"):
+        ask(path, "stuck", count=6)
+
+
+def test_a_silent_process_is_recognised_by_its_socket(tmp_path: Path) -> None:
+    """A socket's id tells no process: an earlier snapshot in which it answered does."""
+    db = new_database(tmp_path / "d.sqlite")
+    ours, theirs = "socket:tcp:1.1.1.1:5>2.2.2.2:80", "socket:tcp:2.2.2.2:80>1.1.1.1:5"
+    for number, status in ((1, "responded"), (2, "timeout")):
+        s = SnapshotBuilder(db, number, START_NS + number * SECOND)
+        s.process("web", 1)
+        s.process("db", 2, status=status)
+        s.node("task:web-1/1", "web-1", "call")
+        s.node(ours, "web-1")
+        s.edge("task:web-1/1", ours)
+        if status == "responded":
+            s.node(theirs, "db-2")
+            s.edge(ours, theirs)
+        else:
+            s.unresolved(ours, theirs, "no_such_node", None)
+    db.close()
+    why = ask(tmp_path / "d.sqlite", "why")
+    assert why["root"]["kind"] == "unanswered"
+    assert "db-2 did not answer in time" in why["sentence"]
+
+
+def test_an_old_request_is_told_at_both_ends(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    ours, theirs = "socket:tcp:1.1.1.1:5>2.2.2.2:80", "socket:tcp:2.2.2.2:80>1.1.1.1:5"
+    for number, second in ((1, 0), (2, 3), (3, 6)):
+        s = SnapshotBuilder(db, number, START_NS + second * SECOND)
+        s.process("web", 1)
+        s.process("db", 2)
+        s.node("task:web-1/1", "web-1", "call", at="/w.py:1 call")
+        s.node("task:db-2/1", "db-2", "serve", at="/d.py:1 serve")
+        s.node("sleep:db-2/1", "db-2")
+        s.node(ours, "web-1")
+        s.node(theirs, "db-2")
+        s.chain("task:web-1/1", ours, theirs, "task:db-2/1", "sleep:db-2/1")
+    db.close()
+    path = tmp_path / "d.sqlite"
+    assert ask(path, "check", snapshot_id=2)["findings"] == [], "three seconds are not old"
+    (finding,) = ask(path, "check", snapshot_id=3)["findings"]
+    assert finding["kind"] == "old-request"
+    assert "has waited for at least 6 s for task 'serve'" in finding["sentence"]
+    assert [e.partition(":")[0] for e in finding["evidence"]] == [
+        "at the calling end",
+        "at the serving end",
+    ]
+
+
+def test_files_are_never_created(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="there is no database file"):
+        ask(tmp_path / "none.sqlite", "why")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a database, but long enough to be taken for one" * 20)
+    with pytest.raises(StoreError, match="cannot read"):
+        ask(tmp_path / "text", "why")
+    db = new_database(tmp_path / "new.sqlite")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(SchemaVersionError, match="newer peepsd"):
+        ask(tmp_path / "new.sqlite", "why")
+
+
+def test_a_snapshot_in_which_nothing_waits(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    SnapshotBuilder(db, 1, START_NS).process("p", 1)
+    db.close()
+    path = tmp_path / "d.sqlite"
+    assert ask(path, "why")["sentence"] == "Nothing waits for anything that could be seen."
+    assert ask(path, "check") == {
+        "snapshot_id": 1, "confirmed_by": None, "ok": True, "findings": [], "sql": {},
+    }  # fmt: skip
+    assert ask(path, "blockers")["blockers"] == []
+    assert "Nothing in p-1 waits" in ask(path, "why", subject="p")["sentence"]
+
+
+def test_handle_speaks_for_errors(story: Path) -> None:
+    def handle(**order: Any) -> bytes:
+        return questions.handle(orjson.dumps({"database": str(story), "args": {}, **order}))
+
+    assert handle(question="deadlocks")[:1] == b"+"
+    refused = handle(question="why", args={"snapshot_id": 9})
+    assert refused[:1] == b"-"
+    assert orjson.loads(refused[1:])["status"] == 404
