@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .graph import Ref
-from .places import Places
+from .places import Places, Spot
 from .resources import read_attributes, shape_of
 from .statics import type_name
 
@@ -25,6 +25,11 @@ BLOCKED = "blocked"
 """The loop is inside one step that does not end: its other tasks cannot move."""
 SAMPLED = "sampled"
 """The loop was busy; the agent's thread looked while it could."""
+
+
+HOLDABLE = frozenset({"lock", "semaphore"})
+"""Kinds whose waiters need whoever entered them. Entering a condition means holding its lock,
+and entering a task group holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,25 @@ class Facts:
     """Task -> ident of the thread that does blocking work for it."""
     task_refs: dict[int, Ref] = field(default_factory=dict)
     """id(task object) -> its node, for everybody who meets a task."""
+    unreadable: dict[str, int] = field(default_factory=dict)
+    """How many objects of a kind vanished or were of a form never met while they were read."""
     unknown: dict[str, str] = field(default_factory=dict)
     """What could not be told in this process, and why."""
 
+    def absorb(self, other: "Facts") -> None:
+        """Take in what another part of the same cut found."""
+        for name in Facts.__slots__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if name == "holders":
+                for ref, holdings in theirs.items():
+                    mine.setdefault(ref, []).extend(holdings)
+            else:
+                mine.update(theirs)
 
-TaskHook = Callable[[Ref, Sequence[tuple[Any, types.CodeType]], object], None]
+
+TaskHook = Callable[[Ref, Sequence[tuple[Any, types.CodeType]], object, Ref | None], None]
 """Called in the cut for every task that is suspended: its Ref, the links of its chain
-(outermost first: coroutine and code), and the object it waits for, or None."""
+(outermost first: coroutine and code), the object it waits for and that object's Ref, or None."""
 
 
 class Cut:
@@ -101,15 +118,32 @@ class Cut:
         self.frames: dict[int, types.FrameType] = {}
         """Innermost frame by thread ident, without the agent's own; empty outside the cut."""
         self.threads: dict[int, ThreadRow] = {}
-        self.kinds: dict[Ref, str] = {}
-        """Event loop -> kind of its cut."""
+        self.loops: set[Ref] = set()
+        """The event loops that run on a known thread."""
         self.on_task: list[TaskHook] = []
         """Who wants to see tasks too (sockets): appended to in a collector's `prepare`."""
-        self._names = names or {}
+        self.names = names or {}
+        """Names that the application gave to objects, by id."""
+
+    def part(self) -> "Cut":
+        """A cut of its own for a loop that captures in its own thread; `absorb` it later."""
+        part = Cut(self.names)
+        part.loops = self.loops
+        part.on_task = self.on_task
+        return part
+
+    def absorb(self, part: "Cut") -> None:
+        """Take in what a part found."""
+        self.facts.absorb(part.facts)
+        self.places.absorb(part.places)
 
     def close(self) -> None:
         """Let go of everything that belongs to the host."""
         self.frames = {}
+
+    def thread_ref(self, ident: int) -> Ref:
+        """The node of a thread."""
+        return thread_ref(ident)
 
     def stack_frames(self, ident: int) -> Iterator[types.FrameType]:
         """Frames of a thread, innermost first. Use each one and let it go."""
@@ -118,8 +152,8 @@ class Cut:
             yield frame
             frame = frame.f_back
 
-    def place(self, code: types.CodeType, lasti: int) -> int:
-        """Note a place in source code; `places.resolve(number)` tells it after the cut."""
+    def place(self, code: types.CodeType, lasti: int) -> Spot:
+        """Note a place in source code; `places.resolve(spot)` tells it after the cut."""
         return self.places.note(code, lasti)
 
     def resource(self, obj: object, kind: str | None = None) -> Ref | None:
@@ -146,7 +180,7 @@ class Cut:
             type_name=type_name(obj),
             attrs=attrs,
             wait_any=shape is not None and shape.wait_any,
-            label=self._names.get(id(obj)),
+            label=self.names.get(id(obj)),
         )
         self.facts.described[id(obj)] = described
         return described.ref
@@ -154,8 +188,13 @@ class Cut:
     def holds(self, obj: object, holder: Ref, how: str, inferred: bool = True) -> None:
         """Note that `holder` (a task's or thread's Ref) holds `obj`, if it is a resource."""
         ref = self.resource(obj)
-        if ref is not None:
+        if ref is not None and ref[0] in HOLDABLE:
             self.facts.holders.setdefault(ref, []).append(Holding(holder, how, inferred))
+
+
+def thread_ref(ident: int) -> Ref:
+    """The node of the thread with that ident."""
+    return ("thread", ident)
 
 
 class Seen:
@@ -170,4 +209,4 @@ class Seen:
 
     def thread_ref(self, ident: int) -> Ref:
         """The node of a thread."""
-        return ("thread", ident)
+        return thread_ref(ident)

@@ -56,7 +56,7 @@ class Graph:
         unique = f"{key:x}" if isinstance(key, int) else key
         return f"{kind}:{self.origin}/{unique}"
 
-    def node(self, kind: str, key: int | str, label: str | None = None, **attrs: Any) -> str:
+    def node(self, kind: str, key: int | str, /, label: str | None = None, **attrs: Any) -> str:
         """Add a node, or complete it: a value that is None is left out and never overwrites.
 
         Returns its id. Over the cap the node is counted instead of added.

@@ -40,7 +40,7 @@ def _rules(rule: Rule, *names: str) -> list[tuple[str, Rule]]:
 
 SKIP = Rule("", skip=True)
 
-_ASYNCIO_SOCKET = Rule("socket", "sock", op="io")
+_SOCK = "BaseSelectorEventLoop.sock_"
 
 TABLES: dict[str, list[tuple[str, Rule]]] = {
     "asyncio.locks": [
@@ -68,17 +68,18 @@ TABLES: dict[str, list[tuple[str, Rule]]] = {
         ("StreamReader._wait_for_data", Rule("rx", op="read")),
         ("FlowControlMixin._drain_helper", Rule("tx", op="drain")),
     ],
-    "asyncio.selector_events": _rules(
-        _ASYNCIO_SOCKET,
-        "BaseSelectorEventLoop.sock_recv",
-        "BaseSelectorEventLoop.sock_recv_into",
-        "BaseSelectorEventLoop.sock_recvfrom",
-        "BaseSelectorEventLoop.sock_recvfrom_into",
-        "BaseSelectorEventLoop.sock_accept",
-        "BaseSelectorEventLoop.sock_sendall",
-        "BaseSelectorEventLoop.sock_sendto",
-        "BaseSelectorEventLoop.sock_connect",
-    ),
+    "asyncio.selector_events": [
+        *_rules(
+            Rule("net_readable", "sock", op="read"),
+            _SOCK + "recv",
+            _SOCK + "recv_into",
+            _SOCK + "recvfrom",
+            _SOCK + "recvfrom_into",
+        ),
+        *_rules(Rule("net_writable", "sock", op="write"), _SOCK + "sendall", _SOCK + "sendto"),
+        (_SOCK + "accept", Rule("net_accept", "sock", op="accept")),
+        (_SOCK + "connect", Rule("net_connect", "sock", op="connect")),
+    ],
     "asyncio.base_subprocess": [
         ("BaseSubprocessTransport._wait", Rule("command", op="wait")),
         ("BaseSubprocessTransport._connect_pipes", Rule("command", op="start")),
@@ -97,8 +98,8 @@ TABLES: dict[str, list[tuple[str, Rule]]] = {
         ("CapacityLimiter.__aenter__", SKIP),
         ("Event.wait", Rule("notify", refine=True)),
         ("TaskGroup.__aexit__", Rule("joinset")),
-        ("SocketStream.receive", Rule("socket", op="read")),
-        ("SocketStream.send", Rule("socket", op="write")),
+        ("SocketStream.receive", Rule("net_readable", op="read")),
+        ("SocketStream.send", Rule("net_writable", op="write")),
         ("AsyncIOBackend.wait_readable", Rule("net_readable", "obj", op="read")),
         ("AsyncIOBackend.wait_writable", Rule("net_writable", "obj", op="write")),
         ("AsyncIOBackend.run_sync_in_worker_thread", Rule("executor", None, op="anyio")),
@@ -123,7 +124,7 @@ TABLES: dict[str, list[tuple[str, Rule]]] = {
         ("checkpoint_if_cancelled", SKIP),
     ],
     "trio._core._io_epoll": [
-        ("EpollIOManager._epoll_wait", Rule("fd", "fd", op="io", refine=True)),
+        ("EpollIOManager._epoll_wait", Rule("net_readable", "fd", op="io", refine=True)),
         ("EpollIOManager.wait_readable", SKIP),
         ("EpollIOManager.wait_writable", SKIP),
     ],
@@ -148,10 +149,12 @@ TABLES: dict[str, list[tuple[str, Rule]]] = {
     "trio._threads": [("to_thread_run_sync", Rule("executor", None, refine=True))],
     "trio._subprocess": [("Process.wait", Rule("command", op="wait"))],
     "trio._subprocess_platform.waitid": [("wait_child_exiting", SKIP)],
-    "trio._socket": [("_SocketType._nonblocking_helper", Rule("socket", op="io", refine=True))],
+    "trio._socket": [
+        ("_SocketType._nonblocking_helper", Rule("net_readable", op="io", refine=True))
+    ],
     "trio._highlevel_socket": [
-        ("SocketStream.receive_some", Rule("socket", op="read")),
-        ("SocketStream.send_all", Rule("socket", op="write")),
+        ("SocketStream.receive_some", Rule("net_readable", op="read")),
+        ("SocketStream.send_all", Rule("net_writable", op="write")),
     ],
 }
 

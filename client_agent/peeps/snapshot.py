@@ -5,25 +5,24 @@ on record instead of failing the rest. Refuses to know libraries (collectors do)
 (agent_thread does).
 """
 
-import gc
 import platform
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 from . import unpatched
 from .collectors import Collectors
-from .collectors.base import Collector
+from .collectors.base import Collector, LoopCollector
 from .cut import Cut, Seen, ThreadRow
 from .graph import Graph, Limits
-from .identity import Identity
+from .identity import Identity, make_identity
+from .loop_cuts import LoopCut, SwitchInterval, ask_turning_loops, build_loops
+from .pause import no_garbage_collection
 from .statics import MISSING, static_get
 
-
-class TimeUpError(Exception):
-    """What is left of the snapshot cannot be built in time."""
+_RETRY_SWITCH_INTERVALS = (0.025, 0.1)
+"""Seconds for which the interpreter lock may be kept when a look did not hold at first."""
 
 
 class Snapshot:
@@ -54,31 +53,86 @@ class Snapshot:
         """Look at the process, now, and build the graph."""
         collectors = self._collectors.applying()
         self._each(collectors, "prepare", lambda c: c.prepare(self._cut))
-        captured = self._capture(collectors)
-        seen = Seen(self._cut, {})
-        self._each(captured, "build", lambda c: c.build(captured[c], self.graph, seen))
+        captured, loop_cuts = self._capture(collectors)
+        cuts = {loop_cut.loop.ref: loop_cut.attributes() for loop_cut in loop_cuts}
+        seen = Seen(self._cut, cuts)
+        build_loops(loop_cuts, self.graph, seen)
+        for loop_cut in loop_cuts:
+            if loop_cut.captured is not None:
+                self._build(loop_cut.collector, loop_cut.captured, seen)
+        for collector, found in captured.items():
+            self._build(collector, found, seen)
         self._build_resources(seen)
-        self._build_process()
+        self._build_process(seen)
         return self.graph
 
-    def _capture(self, collectors: list[Collector]) -> dict[Collector, Any]:
-        captured: dict[Collector, Any] = {}
+    def _build(self, collector: Collector, captured: Any, seen: Seen) -> None:
+        self._each([collector], "build", lambda c: c.build(captured, self.graph, seen))
+
+    def _capture(self, collectors: list[Collector]) -> tuple[dict[Collector, Any], list[LoopCut]]:
+        self.captured_at_ns = unpatched.time_ns()
         started = unpatched.perf_counter_ns()
-        with no_garbage_collection():
-            self.captured_at_ns = unpatched.time_ns()
-            try:
-                look_at_threads(self._cut, self._own_threads)
+        self._look(self._cut)
+        loop_cuts: list[LoopCut] = []
 
-                def capture(collector: Collector) -> None:
-                    captured[collector] = collector.capture(self._cut)
+        def find(collector: Collector) -> None:
+            if hasattr(collector, "loops"):
+                loops = cast(LoopCollector, collector).loops(self._cut)
+                loop_cuts.extend(LoopCut(cast(LoopCollector, collector), loop) for loop in loops)
 
-                self._each(collectors, "capture", capture)
-            finally:
-                self._cut.close()
+        self._each(collectors, "loops", find)
+        self._cut.loops = {loop_cut.loop.ref for loop_cut in loop_cuts}
+        left = ask_turning_loops(loop_cuts, self._cut, self._look)
+        captured = self._look_from_here(collectors, left)
         self.capture_ns = unpatched.perf_counter_ns() - started
+        return captured, loop_cuts
+
+    def _look_from_here(
+        self, collectors: list[Collector], loop_cuts: list[LoopCut]
+    ) -> dict[Collector, Any]:
+        """The agent's own look: at the loops that did not take their cut, and at threads.
+
+        A look that did not hold is repeated, keeping the interpreter lock for longer.
+        """
+        for switch_interval in (0.0, *_RETRY_SWITCH_INTERVALS):
+            part = self._cut.part()
+            captured: dict[Collector, Any] = {}
+            try:
+                with SwitchInterval(switch_interval), no_garbage_collection():
+                    self._look(part)
+                    before = self._look_at_loops(loop_cuts, part)
+
+                    def capture(
+                        collector: Collector, into: dict[Collector, Any] = captured, cut: Cut = part
+                    ) -> None:
+                        into[collector] = collector.capture(cut)
+
+                    self._each(collectors, "capture", capture)
+                    self._look(part)
+                    held = [c.held(before[c], part) for c in loop_cuts if c in before]
+            finally:
+                part.close()
+            if all(held):
+                break
+        self._cut.absorb(part)
+        self._cut.threads = part.threads
         return captured
 
-    def _each(self, collectors: Any, step: str, action: Callable[[Collector], None]) -> None:
+    def _look_at_loops(self, loop_cuts: list[LoopCut], cut: Cut) -> dict[LoopCut, object]:
+        before: dict[LoopCut, object] = {}
+        for loop_cut in loop_cuts:
+            try:
+                before[loop_cut] = loop_cut.look(cut)
+            except Exception as exc:
+                loop_cut.problem = describe_error(exc)
+        return before
+
+    def _look(self, cut: Cut) -> None:
+        look_at_threads(cut, self._own_threads)
+
+    def _each(
+        self, collectors: Iterable[Collector], step: str, action: Callable[[Collector], None]
+    ) -> None:
         for collector in collectors:
             if self._deadline is not None and unpatched.monotonic() > self._deadline:
                 self.graph.leave_out("out_of_time")
@@ -114,7 +168,7 @@ class Snapshot:
                 else:
                     self.graph.edge(holder, resource, "touches", relation="holds", **how)
 
-    def _build_process(self) -> None:
+    def _build_process(self, seen: Seen) -> None:
         problems = self.problems | self._collectors.failed
         self.graph.node(
             "process",
@@ -125,21 +179,10 @@ class Snapshot:
             implementation=sys.implementation.name,
             capture_ns=self.capture_ns,
             problems=problems or None,
+            unknown=seen.facts.unknown or None,
+            unreadable=seen.facts.unreadable or None,
             truncated=self.graph.truncated or None,
         )
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Hold off collections: they would run finalisers of the host inside the cut."""
-    was_on = gc.isenabled()
-    if was_on:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def look_at_threads(cut: Cut, own_threads: frozenset[int]) -> None:
@@ -179,8 +222,6 @@ def snapshot_dict(name: str | None = None, **options: Any) -> dict[str, Any]:
 
     {"nodes": [{"id", "kind", "label", "attrs"}], "edges": [{"src", "dst", "kind", "attrs"}]}
     """
-    from .identity import make_identity
-
     snapshot = Snapshot(
         make_identity(name),
         Collectors(),

@@ -22,6 +22,10 @@ def static_get(obj: object, name: str) -> Any:
         except Exception:  # an unset slot; a C getter that refuses
             return MISSING
     try:
+        if on_class is None:
+            # Nothing on the class, so this reads the instance's dictionary and nothing else;
+            # some C types have one without showing it as `__dict__`.
+            return object.__getattribute__(obj, name)
         attributes = object.__getattribute__(obj, "__dict__")
     except Exception:
         return MISSING

@@ -47,6 +47,14 @@ class Loop(Protocol):
         """A token of where it sleeps in its selector, comparable later; None if it does not."""
         ...
 
+    def step(self, cut: Cut) -> object | None:
+        """A token of the one callback or step that the loop is inside of now, comparable later."""
+        ...
+
+    def turn_began_ago(self, cut: Cut) -> float | None:
+        """Seconds since the loop's current iteration began, by its own clock; None if untold."""
+        ...
+
     def ask(self, work: Callable[[], None]) -> Callable[[], None]:
         """Have the loop run `work` between two steps if it turns, without ever waking it.
 

@@ -1,0 +1,200 @@
+"""asyncio's event loops: which run, on which thread, whether they sleep, and how to ask them.
+
+Decides how a loop is found and how it is asked without being woken. Refuses to know tasks.
+
+An observer must not disturb: a loop that sleeps in its selector is never woken, since its
+program may hang only because nobody wakes it. The stdlib loop is asked by putting a handle into
+its ready queue *without* writing to its self-pipe: if it turns it meets the handle, if it falls
+asleep before that it stays asleep. uvloop's queue cannot be reached like that, so a uvloop loop
+is asked the ordinary way, and only when its thread is seen executing a callback.
+"""
+
+import asyncio
+import sys
+import time
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from .. import unpatched
+from ..cut import Cut
+from ..graph import Ref
+from ..rules import find_code
+from ..statics import MISSING, static_get
+
+_FINDERS = (
+    ("asyncio.base_events", "BaseEventLoop.run_forever", "self"),
+    ("asyncio.base_events", "BaseEventLoop.run_until_complete", "self"),
+    ("asyncio.runners", "Runner.run", "self._loop"),
+)
+"""Library functions in whose frames a running loop can be read: module, function, path."""
+
+
+_WATCH_S = 0.002
+
+
+class AsyncioLoop:
+    """A running event loop. Holds it weakly: looking at a loop must not keep it alive."""
+
+    def __init__(self, loop: Any, ident: int) -> None:
+        self.ref: Ref = ("event_loop", id(loop))
+        self.library = type(loop).__module__.partition(".")[0]
+        self.ident = ident
+        self._loop = weakref.ref(loop)
+        self._was_watched = False
+
+    @property
+    def loop(self) -> Any:
+        """The loop itself, or None if it is gone. Do not keep it."""
+        return self._loop()
+
+    @property
+    def is_stdlib(self) -> bool:
+        return isinstance(self.loop, asyncio.BaseEventLoop)
+
+    def time(self) -> float:
+        """The loop's clock now; uvloop's is the same, but reading it would set it."""
+        return asyncio.BaseEventLoop.time(self.loop)
+
+    def turn_began_ago(self, cut: Cut) -> float | None:
+        """Seconds since the loop's current iteration began to run callbacks, if it tells.
+
+        uvloop does not: asking it for its time would set its clock.
+        """
+        frame = self._run_once_frame(cut) if self.is_stdlib else None
+        began = frame.f_locals.get("end_time") if frame is not None else None
+        return max(self.time() - began, 0.0) if type(began) is float else None
+
+    def step(self, cut: Cut) -> object | None:
+        """The frame that runs the current callback: each has its own, and while it is kept
+        its address is not used again. uvloop has none; its innermost Python frame must do."""
+        if not self.is_stdlib:
+            frame = cut.frames.get(self.ident)
+            return None if frame is None else (id(frame), id(current_task(self.loop)))
+        inner = None
+        run_once = _run_once_code()
+        for frame in cut.stack_frames(self.ident):
+            if frame.f_code is run_once:
+                return inner
+            inner = frame
+        return None
+
+    def _run_once_frame(self, cut: Cut) -> types.FrameType | None:
+        run_once = _run_once_code()
+        for frame in cut.stack_frames(self.ident):
+            if frame.f_code is run_once:
+                return frame
+        return None
+
+    def place_if_parked(self, cut: Cut) -> object | None:
+        """The selector's frame if the loop sleeps in it with nothing to do; else None.
+
+        Each sleep is a new call: the same frame later means that it slept all the while.
+        """
+        frame = cut.frames.get(self.ident)
+        if frame is None:
+            return None
+        if not self.is_stdlib:
+            return self._place_in_compiled_loop(frame)
+        caller = frame.f_back
+        if caller is None or caller.f_code is not _run_once_code():
+            return None
+        if frame.f_code.co_name != "select" or static_get(self.loop, "_ready"):
+            return None
+        return frame
+
+    def _place_in_compiled_loop(self, frame: types.FrameType) -> object | None:
+        """A compiled loop shows the same frame whether it sleeps or turns; but a thread that
+        sleeps uses no processor time. The first time, that is watched for a moment."""
+        if not _is_loop_frame(frame):
+            return None
+        used = _thread_cpu_ns(self.ident)
+        if used is None:
+            return None
+        if not self._was_watched:
+            self._was_watched = True
+            unpatched.sleep(_WATCH_S)
+            if _thread_cpu_ns(self.ident) != used:
+                return None
+        return (id(frame), frame.f_lasti, used)
+
+    def ask(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Have the loop run `work` in its next iteration, if there is one."""
+        loop = self.loop
+        if loop is None or loop.is_closed():
+            return _nothing
+        if not self.is_stdlib:
+            handle = loop.call_soon_threadsafe(work)
+            return handle.cancel  # type: ignore[no-any-return]
+        ready = static_get(loop, "_ready")
+        if ready is MISSING:
+            return _nothing
+        handle = asyncio.Handle(work, (), loop)
+        ready.append(handle)
+        return handle.cancel
+
+
+def _thread_cpu_ns(ident: int) -> int | None:
+    """Processor time that a thread has used; None where the system does not tell."""
+    try:
+        return time.clock_gettime_ns(time.pthread_getcpuclockid(ident))
+    except (AttributeError, OSError):
+        return None
+
+
+def _nothing() -> None:
+    pass
+
+
+def _run_once_code() -> types.CodeType | None:
+    return find_code(asyncio.BaseEventLoop, "_run_once")
+
+
+def current_task(loop: Any) -> Any:
+    """The task whose step runs on a loop now, or None."""
+    return getattr(sys.modules["asyncio.tasks"], "_current_tasks", {}).get(loop)
+
+
+def _finder_codes() -> dict[int, str]:
+    found = {}
+    for module, name, path in _FINDERS:
+        code = find_code(sys.modules[module], name) if module in sys.modules else None
+        if code is not None:
+            found[id(code)] = path
+    return found
+
+
+def _is_loop_frame(frame: types.FrameType) -> bool:
+    """Whether a thread's innermost frame is the one that called into a compiled loop."""
+    return id(frame.f_code) in _finder_codes() or frame.f_code.co_name in (
+        "run_forever",
+        "run_until_complete",
+        "run",
+    )
+
+
+def running_loops(cut: Cut, loops: dict[int, Any]) -> list[AsyncioLoop]:
+    """The loops that run, from the frames of all threads; `loops` are those that tasks name.
+
+    A compiled loop (uvloop) without a tell-tale frame stays out: on which thread it runs is
+    unknown then.
+    """
+    codes = _finder_codes()
+    found: dict[int, AsyncioLoop] = {}
+    for ident in list(cut.frames):
+        for frame in cut.stack_frames(ident):
+            path = codes.get(id(frame.f_code))
+            if path is None:
+                continue
+            loop = frame.f_locals.get("self")
+            if path == "self._loop":
+                loop = static_get(loop, "_loop")
+            if isinstance(loop, asyncio.AbstractEventLoop) and id(loop) not in found:
+                found[id(loop)] = AsyncioLoop(loop, ident)
+                break
+    for key, loop in loops.items():
+        ident = static_get(loop, "_thread_id")
+        if key not in found and type(ident) is int and ident in cut.frames:
+            found[key] = AsyncioLoop(loop, ident)
+    return list(found.values())

@@ -1,0 +1,150 @@
+"""asyncio's tasks, on the stdlib loop and on uvloop, of all loops in all threads.
+
+Decides which tasks there are, in which state each is, and which of them each loop's cut is to
+see. Refuses to know when and on which thread the cut runs (cut.py, snapshot.py).
+
+Tasks are listed from asyncio's own sets by one C call each: a WeakSet's iterator may raise while
+another thread adds to it, `list(set)` does not.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from ..cut import Cut, Seen
+from ..graph import Graph, Ref
+from ..rules import Rulebook
+from ..statics import type_name
+from .asyncio_loops import AsyncioLoop, current_task, running_loops
+from .asyncio_waits import WaitReader, task_ref, timeout_of
+from .tasks import (
+    RUNNABLE,
+    RUNNING,
+    WAITING,
+    ChainReader,
+    TaskRow,
+    Tasks,
+    build_tasks,
+    note_holdings,
+    running_spots,
+)
+
+
+def collector() -> "AsyncioTasks":
+    return AsyncioTasks()
+
+
+class AsyncioTasks:
+    """The LoopCollector of asyncio."""
+
+    name = "asyncio_tasks"
+
+    def __init__(self) -> None:
+        self._reader = ChainReader(Rulebook())
+
+    def applies(self) -> bool:
+        return "asyncio.tasks" in sys.modules
+
+    def prepare(self, cut: Cut) -> None:
+        self._reader.load()
+
+    def loops(self, cut: Cut) -> list[AsyncioLoop]:
+        return running_loops(cut, {id(loop): loop for loop in map(_loop_of, all_tasks()) if loop})
+
+    def capture(self, cut: Cut) -> Tasks:
+        """The tasks whose loop does not run, or not on a thread that is known."""
+        tasks = Tasks()
+        known = cut.loops
+        for task in all_tasks():
+            loop = _loop_of(task)
+            if loop is not None and ("event_loop", id(loop)) in known:
+                continue
+            reader = WaitReader(cut, tasks, asyncio.BaseEventLoop.time(loop))
+            self._one(task, cut, tasks, reader, None, None)
+        cut.places.adopt(self._reader.codes)
+        return tasks
+
+    def capture_loop(self, loop: AsyncioLoop, cut: Cut) -> Tasks:
+        tasks = Tasks()
+        running = loop.loop
+        if running is None:
+            return tasks
+        now = loop.time()
+        reader = WaitReader(cut, tasks, now)
+        current = current_task(running)
+        for task in all_tasks():
+            if _loop_of(task) is not running:
+                continue
+            try:
+                if task is current:
+                    tasks.rows.append(self._running(task, loop, cut))
+                else:
+                    self._one(task, cut, tasks, reader, loop.ref, now)
+            except Exception:  # it ended under our eyes, or is of a kind never met
+                cut.facts.unreadable["task"] = cut.facts.unreadable.get("task", 0) + 1
+        cut.places.adopt(self._reader.codes)
+        return tasks
+
+    def build(self, captured: Tasks, graph: Graph, seen: Seen) -> None:
+        build_tasks(captured, graph, seen)
+
+    def _running(self, task: Any, loop: AsyncioLoop, cut: Cut) -> TaskRow:
+        coroutine = task.get_coro()
+        ref = task_ref(task, cut)
+        cut.facts.thread_task[loop.ident] = ref
+        stack = running_spots(cut, loop.ident, coroutine)
+        name = task.get_name()
+        return TaskRow(ref, name, _title(coroutine), RUNNING, stack, loop.ref, None, None)
+
+    def _one(
+        self,
+        task: Any,
+        cut: Cut,
+        tasks: Tasks,
+        reader: WaitReader,
+        loop: Ref | None,
+        now: float | None,
+    ) -> None:
+        ref = task_ref(task, cut)
+        coroutine = task.get_coro()
+        links, shape = self._reader.read(coroutine)
+        note_holdings(cut, ref, links, shape)
+        waiter = task._fut_waiter
+        wait = target = target_ref = timeout = None
+        if waiter is not None and not waiter.done():
+            state = WAITING
+            wait, target, target_ref = reader.read(ref, waiter, links, shape)
+            if now is not None:
+                timeout = timeout_of(links, shape, now)
+        else:
+            state = RUNNABLE  # woken, or not yet begun
+        for hook in cut.on_task:
+            hook(ref, links, target, target_ref)
+        tasks.rows.append(
+            TaskRow(
+                ref, task.get_name(), _title(coroutine), state, shape.spots, loop, wait, timeout
+            )
+        )
+
+
+def all_tasks() -> list[Any]:
+    """All tasks of all loops that are not done."""
+    module = sys.modules["asyncio.tasks"]
+    scheduled = getattr(module, "_scheduled_tasks", None)
+    if scheduled is None:
+        scheduled = getattr(module, "_all_tasks", None)
+    if scheduled is None:
+        return []
+    found = [reference() for reference in list(scheduled.data)]
+    found.extend(list(getattr(module, "_eager_tasks", ())))
+    return [task for task in found if task is not None and not task.done()]
+
+
+def _loop_of(task: Any) -> Any:
+    return task.get_loop()
+
+
+def _title(coroutine: Any) -> str:
+    """The qualified name of a coroutine's function."""
+    name = getattr(coroutine, "__qualname__", None)
+    return name if type(name) is str else type_name(coroutine)

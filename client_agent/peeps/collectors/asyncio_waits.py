@@ -1,0 +1,177 @@
+"""What an asyncio task waits for: from its future and the rule that matched to plain references.
+
+Knows what asyncio keeps where: children of gather, the task inside a shield, the concurrent
+future behind run_in_executor, the set given to wait. Refuses to know how tasks are found. All
+of it runs inside the cut and reads plain attributes only.
+"""
+
+from typing import Any
+
+from ..awaitables import Link, argument, closure, slots
+from ..cut import Cut
+from ..graph import Ref
+from ..rules import Rule
+from ..statics import MISSING, static_get
+from .tasks import Group, Shape, Tasks, Wait
+
+_GATHERING = "_GatheringFuture"
+_FIRST = ("FIRST_COMPLETED", "FIRST_EXCEPTION")
+
+
+def is_future(obj: Any) -> bool:
+    """asyncio's own test for things that can be awaited like a Future."""
+    return hasattr(type(obj), "_asyncio_future_blocking")
+
+
+def task_ref(task: Any, cut: Cut) -> Ref:
+    """The node of an asyncio task. Default names carry a number that is never used twice; it
+    tells apart two tasks that had the same address one after the other."""
+    ref = cut.facts.task_refs.get(id(task))
+    if ref is None:
+        name = task.get_name()
+        number = name[5:] if name.startswith("Task-") else f"c{id(task.get_coro()) >> 4:x}"
+        ref = cut.facts.task_refs[id(task)] = ("task", f"{id(task):x}.{number}")
+    return ref
+
+
+class WaitReader:
+    """Turns waits of one loop's tasks into references, noting the groups met on the way."""
+
+    def __init__(self, cut: Cut, tasks: Tasks, now: float) -> None:
+        self._cut = cut
+        self._tasks = tasks
+        self._now = now
+        """The loop's clock."""
+
+    def read(
+        self, task: Ref, waiter: Any, links: list[Link], shape: Shape
+    ) -> tuple[Wait, Any, Ref | None]:
+        """The wait, the object waited for, and its node."""
+        rule = shape.rule
+        if rule is None:
+            ref = self.future(waiter)
+            return Wait("future", None, (ref,)), waiter, ref
+        link, code = links[shape.position]
+        target = argument(link, code, None if rule.target == "self" else rule.target)
+        if rule.target is None or target is None:
+            return self._without_target(rule, waiter, link, code)
+        if rule.kind == "wait":
+            ref = self._wait_group(waiter, target, argument(link, code, "return_when"))
+            return Wait("wait", None, (ref,)), None, ref
+        if rule.kind == "wait_for":
+            ref = self.future(target) if is_future(target) else self.future(waiter)
+            return Wait("wait_for", None, (ref,)), target, ref
+        if rule.kind == "joinset":
+            ref = self._task_group(task, target)
+            return Wait("joinset", None, (ref,)), target, ref
+        found = self._cut.resource(target, rule.kind)
+        ref = found or self.future(waiter)
+        return Wait(rule.kind, rule.op, (ref,)), target, ref
+
+    def _without_target(
+        self, rule: Rule, waiter: Any, link: Any, code: Any
+    ) -> tuple[Wait, Any, Ref | None]:
+        if rule.kind == "sleep":
+            remaining = self._timer(slots(link, code))
+            ref: Ref = ("sleep", id(waiter))
+            self._tasks.sleeps[ref] = remaining
+            return Wait("sleep", rule.op, (ref,), remaining), None, ref
+        if rule.op == "anyio":  # anyio gives each call its own worker thread
+            for value in slots(link, code):
+                ident = static_get(value, "_ident")
+                if type(ident) is int and hasattr(type(value), "is_alive"):
+                    ref = self._cut.thread_ref(ident)
+                    return Wait("executor", None, (ref,)), None, ref
+        ref = self.future(waiter)
+        return Wait(rule.kind, rule.op, (ref,)), waiter, ref
+
+    def future(self, future: Any, depth: int = 4) -> Ref:
+        """The node that stands for a future: of what it depends on, if that can be told."""
+        if hasattr(future, "get_coro"):
+            return task_ref(future, self._cut)
+        if type(future).__name__ == _GATHERING:
+            return self._gather(future, depth)
+        for callback in _callbacks(future):
+            name = getattr(callback, "__qualname__", "")
+            if name == "_chain_future.<locals>._call_check_cancel":
+                source = closure(callback).get("source")
+                ref = self._cut.resource(source, "future")
+                if ref is not None:
+                    return ref
+            elif name == "shield.<locals>._outer_done_callback" and depth:
+                inner = closure(callback).get("inner")
+                if inner is not None and is_future(inner):
+                    return self.future(inner, depth - 1)
+        return self._cut.resource(future, "future") or ("future", id(future))
+
+    def _gather(self, future: Any, depth: int) -> Ref:
+        ref: Ref = ("joinset", id(future))
+        if ref not in self._tasks.groups:
+            children = static_get(future, "_children")
+            self._group(ref, "asyncio.gather", children, depth)
+        return ref
+
+    def _wait_group(self, waiter: Any, futures: Any, return_when: Any) -> Ref:
+        ref: Ref = ("joinset", id(waiter))
+        when = return_when if return_when in _FIRST else "ALL_COMPLETED"
+        any_ = when == "FIRST_COMPLETED"
+        self._group(ref, f"asyncio.wait({when})", futures, 4, any_)
+        return ref
+
+    def _task_group(self, task: Ref, group: Any) -> Ref:
+        ref = self._cut.resource(group, "joinset") or ("joinset", id(group))
+        label = f"{type(group).__module__.partition('.')[0]}.TaskGroup"
+        self._group(ref, label, static_get(group, "_tasks"), 4, owner=task)
+        return ref
+
+    def _group(
+        self,
+        ref: Ref,
+        label: str,
+        members: Any,
+        depth: int,
+        any_: bool = False,
+        owner: Ref | None = None,
+    ) -> None:
+        if ref in self._tasks.groups or not depth:
+            return
+        # Note it before its members, which may lead back to it.
+        self._tasks.groups[ref] = Group(ref, label, (), any_, owner)
+        if members is MISSING or not isinstance(members, list | tuple | set | frozenset):
+            return
+        refs = tuple(
+            self.future(member, depth - 1)
+            for member in list(members)
+            if is_future(member) and not member.done()
+        )
+        self._tasks.groups[ref] = Group(ref, label, refs, any_, owner)
+
+    def _timer(self, values: list[Any]) -> float | None:
+        """Seconds until a timer handle among a coroutine's slots fires."""
+        for value in values:
+            if type(value).__name__ == "TimerHandle":
+                when = static_get(value, "_when")
+                if when is MISSING and type(value).__module__.startswith("uvloop"):
+                    when = value.when()
+                if type(when) is float:
+                    return max(when - self._now, 0.0)
+        return None
+
+
+def timeout_of(links: list[Link], shape: Shape, now: float) -> float | None:
+    """Seconds until the nearest asyncio timeout around a wait ends it; None without one."""
+    nearest: float | None = None
+    for index in shape.withs:
+        for value in slots(*links[index]):
+            owner = getattr(value, "__self__", None)
+            if type(owner).__name__ == "Timeout" and type(owner).__module__.startswith("asyncio"):
+                when = static_get(owner, "_when")
+                if type(when) is float and (nearest is None or when - now < nearest):
+                    nearest = max(when - now, 0.0)
+    return nearest
+
+
+def _callbacks(future: Any) -> list[Any]:
+    """The callbacks of a future, bare. The C future builds this list for the asking."""
+    found = getattr(future, "_callbacks", None) or ()
+    return [entry[0] if type(entry) is tuple else entry for entry in found]

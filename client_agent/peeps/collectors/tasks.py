@@ -1,0 +1,244 @@
+"""What asyncio's and trio's tasks have in common: chains, stacks, what they hold, their nodes.
+
+Decides how a suspended task's chain of coroutines is read inside the cut, and how a task becomes
+a node with its `needs` edges. Refuses to know where tasks come from and what a library's
+objects mean.
+"""
+
+import dis
+import types
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..awaitables import AsyncGenerator, Coroutine, Link, argument, entered, walk
+from ..cut import BLOCKED, Cut, Seen
+from ..graph import Graph, Ref, location, own_place
+from ..places import Spot
+from ..rules import Rule, Rulebook
+from .holdings import resources_of
+
+RUNNING = "running"
+"""Its step runs on a thread right now."""
+RUNNABLE = "runnable"
+"""It will be stepped when its loop comes to it."""
+WAITING = "waiting"
+
+_WITH_OPCODES = frozenset(
+    dis.opmap[name]
+    for name in ("BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL")
+    if name in dis.opmap
+)
+
+
+class Wait(NamedTuple):
+    """What a task waits for, in plain values."""
+
+    kind: str
+    op: str | None
+    needs: tuple[Ref, ...]
+    remaining_s: float | None = None
+    """Seconds until the wait ends by itself, at the time of the cut."""
+    why: str | None = None
+    """How that was inferred, where it was not read from the very thing."""
+
+
+class Group(NamedTuple):
+    """Several things waited for together: gather, wait, a task group, a nursery."""
+
+    ref: Ref
+    label: str
+    members: tuple[Ref, ...]
+    any: bool = False
+    owner: Ref | None = None
+
+
+class TaskRow(NamedTuple):
+    """A task as the cut saw it."""
+
+    ref: Ref
+    name: str
+    coroutine: str
+    state: str
+    stack: tuple[Spot, ...]
+    loop: Ref | None
+    wait: Wait | None
+    timeout_s: float | None
+    """Seconds until a timeout around its wait ends it."""
+    attrs: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Tasks:
+    """All that one loop's cut found."""
+
+    rows: list[TaskRow] = field(default_factory=list)
+    groups: dict[Ref, Group] = field(default_factory=dict)
+    sleeps: dict[Ref, float | None] = field(default_factory=dict)
+
+
+class Shape(NamedTuple):
+    """What all chains that stand at the same places have in common; found once."""
+
+    rule: Rule | None
+    position: int
+    """Index of the link that the rule is about."""
+    spots: tuple[Spot, ...]
+    withs: tuple[int, ...]
+    """Indices of links that may have entered context managers."""
+    lets_go: tuple[int, ...]
+    """Indices of links that released the lock they entered, until they are woken."""
+
+
+class ChainReader:
+    """Reads chains in one cut. Kept between cuts for what it learnt about code objects."""
+
+    MAX_SHAPES = 4096
+
+    def __init__(self, book: Rulebook) -> None:
+        self.book = book
+        self._shapes: dict[tuple[int, ...], Shape] = {}
+        # The ids in a key stay true only while the code objects live.
+        self.codes: dict[int, types.CodeType] = {}
+
+    def load(self) -> None:
+        """Before a cut: take in libraries imported since; forget when there is too much."""
+        if self.book.load() or len(self._shapes) > self.MAX_SHAPES:
+            self._shapes.clear()
+            self.codes.clear()
+
+    def read(self, root: Any) -> tuple[list[Link], Shape]:
+        """The chain below a suspended coroutine, and what its places mean.
+
+        The caller hands `codes` to the cut's places when it is through.
+        """
+        links = walk(root)
+        key: list[int] = []
+        for link, code in links:
+            key.append(id(code))
+            key.append(last_instruction(link))
+        found = tuple(key)
+        shape = self._shapes.get(found)
+        if shape is None:
+            shape = self._shapes[found] = self._analyse(links, found)
+            self.codes.update((id(code), code) for _, code in links)
+        return links, shape
+
+    def _analyse(self, links: list[Link], key: tuple[int, ...]) -> Shape:
+        code_ids = key[::2]
+        match = self.book.match(code_ids)
+        rules = [self.book.get(code_id) for code_id in code_ids]
+        return Shape(
+            rule=match[0] if match else None,
+            position=match[1] if match else -1,
+            spots=tuple(zip(code_ids, key[1::2], strict=True)),
+            withs=tuple(i for i, (_, code) in enumerate(links) if has_with(code)),
+            lets_go=tuple(i for i, rule in enumerate(rules) if rule and rule.kind == "condition"),
+        )
+
+
+def last_instruction(link: Any) -> int:
+    """Offset of the instruction at which a suspended link stands; -1 if it has no frame."""
+    kind = type(link)
+    if kind is Coroutine:
+        frame = link.cr_frame
+    elif kind is AsyncGenerator:
+        frame = link.ag_frame
+    else:
+        frame = link.gi_frame
+    return -1 if frame is None else frame.f_lasti
+
+
+def has_with(code: types.CodeType) -> bool:
+    """Whether a function contains a `with` or `async with` at all."""
+    return any(opcode in _WITH_OPCODES for opcode in code.co_code[::2])
+
+
+def note_holdings(cut: Cut, task: Ref, links: list[Link], shape: Shape) -> None:
+    """Note what a suspended task holds: the context managers that it entered and did not leave."""
+    for index in shape.withs:
+        managers = list(entered(*links[index]))
+        if managers and _is_entering(links, index + 1, managers[-1]):
+            managers.pop()
+        for manager in managers:
+            for resource in resources_of(manager):
+                cut.holds(resource, task, "context manager entered on its stack")
+    for index in shape.lets_go:
+        condition = argument(*links[index])
+        for resource in resources_of(condition):
+            ref = cut.resource(resource)
+            if ref is not None:
+                cut.facts.released.add((ref, task))
+
+
+def _is_entering(links: list[Link], index: int, manager: Any) -> bool:
+    """Whether the link at `index` is `manager.__aenter__`, still awaited: not held yet."""
+    if index >= len(links):
+        return False
+    link, code = links[index]
+    return code.co_name == "__aenter__" and argument(link, code) is manager
+
+
+def running_spots(cut: Cut, ident: int | None, root: Any) -> tuple[Spot, ...]:
+    """The stack of a task whose step runs on a thread: that thread's frames from its own on."""
+    if ident is None:
+        return ()
+    spots: list[Spot] = []
+    code = getattr(root, "cr_code", None) or getattr(root, "gi_code", None)
+    for frame in cut.stack_frames(ident):
+        spots.append(cut.place(frame.f_code, frame.f_lasti))
+        if frame.f_code is code:
+            spots.reverse()
+            return tuple(spots)
+    return ()
+
+
+def build_tasks(tasks: Tasks, graph: Graph, seen: Seen) -> None:
+    """Nodes and edges of what one loop's cut found."""
+    for group in tasks.groups.values():
+        _build_group(group, graph)
+    for ref, remaining in tasks.sleeps.items():
+        graph.node(*ref, label="sleep", remaining_s=_rounded(remaining))
+    for row in tasks.rows:
+        _build_task(row, graph, seen)
+
+
+def _build_group(group: Group, graph: Graph) -> None:
+    node = graph.node(*group.ref, label=group.label, wait="any" if group.any else None)
+    for member in group.members:
+        graph.edge(node, graph.ref(member), "needs")
+    if group.owner is not None:
+        graph.edge(graph.ref(group.owner), node, "spawned")
+        for member in group.members:
+            graph.edge(node, graph.ref(member), "spawned")
+
+
+def _build_task(row: TaskRow, graph: Graph, seen: Seen) -> None:
+    places = seen.places.stack(row.stack)
+    wait = row.wait
+    cut = seen.cuts.get(row.loop, {}) if row.loop else {}
+    node = graph.node(
+        *row.ref,
+        label=f"{row.name}: {row.coroutine}",
+        name=row.name,
+        coroutine=row.coroutine,
+        state=row.state,
+        stack=graph.stack(places),
+        waits_for=wait.kind if wait else None,
+        op=wait.op if wait else None,
+        timeout_s=_rounded(row.timeout_s),
+        loop=graph.ref(row.loop) if row.loop else None,
+        cut=cut.get("cut"),
+        **location(own_place(places)),
+        **(row.attrs or {}),
+    )
+    if cut.get("cut") == BLOCKED and row.state != RUNNING and row.loop:
+        why = "its loop does not turn"
+        graph.edge(node, graph.ref(row.loop), "needs", inferred=why)
+    if wait is None:
+        return
+    for ref in wait.needs:
+        graph.edge(node, graph.ref(ref), "needs", op=wait.op, inferred=wait.why)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

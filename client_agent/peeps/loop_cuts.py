@@ -1,0 +1,211 @@
+"""Which kind of cut each event loop gets, and whether the cut held.
+
+Decides: a loop that sleeps in its selector is never woken, its tasks are frozen, and the agent's
+thread looks at them (parked). A loop that turns is asked to run the cut itself between two steps
+(in_loop). One that does not come round in time is inside one long step (blocked) or too busy
+(sampled); the agent's thread looks. Refuses to know how a loop is found, asked or read: its
+collector does.
+
+A look from the agent's thread is atomic when the loop's thread stood at the very same place, or
+inside the very same step, before and after it.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import unpatched
+from .collectors.base import Loop, LoopCollector
+from .cut import BLOCKED, IN_LOOP, PARKED, SAMPLED, Cut, Seen
+from .graph import Graph
+from .pause import no_garbage_collection
+
+PATIENCE_S = 0.05
+"""How long a loop may take to come round and run the cut itself."""
+_SLICE_S = 0.005
+
+
+class LoopCut:
+    """One loop's cut: what was decided, what came of it."""
+
+    def __init__(self, collector: LoopCollector, loop: Loop) -> None:
+        self.collector = collector
+        self.loop = loop
+        self.kind: str | None = None
+        self.atomic = False
+        self.captured: Any = None
+        self.problem: str | None = None
+        self.waited_s = 0.0
+        """How long the loop did not come round although it was asked."""
+        self.turn_began_ago_s: float | None = None
+        self._claim = unpatched.allocate_lock()
+        self._done = unpatched.allocate_lock()
+        self._done.acquire()
+        self._step: object | None = None
+        self._take_back: Callable[[], None] = _nothing
+
+    # asked: the loop runs the cut itself
+
+    def ask(self, cut: Cut) -> None:
+        """Have the loop take its cut when it comes round. `cut` is noted into by its thread."""
+        self._step = self.loop.step(cut)
+        part = cut.part()
+
+        def work() -> None:
+            if not self._claim.acquire(False):
+                return  # taken back
+            try:
+                with no_garbage_collection():
+                    self.captured = self.collector.capture_loop(self.loop, part)
+                self.kind, self.atomic = IN_LOOP, True
+            except Exception as exc:
+                self.problem = type(exc).__name__
+            finally:
+                cut.absorb(part)
+                self._done.release()
+
+        self._take_back = self.loop.ask(work)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the loop has taken its cut within so many seconds."""
+        if self._done.acquire(True, seconds):
+            self._done.release()
+            return True
+        return False
+
+    def give_up(self) -> bool:
+        """Take the wish back; False if the loop has begun by now (then wait for it)."""
+        if not self._claim.acquire(False):
+            return False
+        self._take_back()
+        return True
+
+    # not asked: the agent's thread looks
+
+    def look(self, cut: Cut) -> object:
+        """Capture from the agent's thread; returns what `held` needs to judge it."""
+        place = self.loop.place_if_parked(cut)
+        step = self.loop.step(cut)
+        if place is not None:
+            self.kind = PARKED
+        else:
+            self.kind = BLOCKED if step is not None and step == self._step else SAMPLED
+            self.turn_began_ago_s = self.loop.turn_began_ago(cut)
+        self.captured = self.collector.capture_loop(self.loop, cut)
+        return (place, getattr(place, "f_lasti", None), step)  # uvloop's place holds its own
+
+    def held(self, before: Any, cut: Cut) -> bool:
+        """Whether the loop's thread is still where it was when the look began."""
+        place, lasti, step = before
+        if place is not None:
+            now = self.loop.place_if_parked(cut)
+            self.atomic = now == place and getattr(now, "f_lasti", None) == lasti
+        else:
+            self.atomic = step is not None and self.loop.step(cut) == step
+        if not self.atomic and self.kind == PARKED:
+            self.kind = SAMPLED
+        return self.atomic
+
+    def attributes(self) -> dict[str, Any]:
+        """What the loop's node tells about its cut."""
+        ago = self.turn_began_ago_s
+        return {
+            "cut": self.kind,
+            "atomic": self.atomic,
+            "not_turned_s": None if ago is None or self.kind == PARKED else round(ago, 3),
+            "waited_s": round(self.waited_s, 3) if self.waited_s else None,
+            "problem": self.problem,
+        }
+
+
+def ask_turning_loops(
+    cuts: Iterable[LoopCut],
+    cut: Cut,
+    look: Callable[[Cut], None],
+    patience_s: float = PATIENCE_S,
+) -> list[LoopCut]:
+    """Let the loops that turn take their own cut; returns those that the agent must look at.
+
+    `look` refreshes the frames of a cut.
+    """
+    left = []
+    asked = []
+    for loop_cut in cuts:
+        if loop_cut.loop.place_if_parked(cut) is not None:
+            left.append(loop_cut)
+        else:
+            loop_cut.ask(cut)
+            asked.append(loop_cut)
+    cut.close()
+    began = unpatched.monotonic()
+    while asked and unpatched.monotonic() - began < patience_s:
+        asked[0].wait(_SLICE_S)
+        asked = [loop_cut for loop_cut in asked if not loop_cut.wait(0)]
+        if asked:
+            asked = _without_sleepers(asked, cut, look, left)
+    for loop_cut in asked:
+        if loop_cut.give_up():
+            loop_cut.waited_s = unpatched.monotonic() - began
+            left.append(loop_cut)
+        else:
+            loop_cut.wait(patience_s * 100)  # it is at it: a cut of many tasks takes its time
+    return left
+
+
+def _without_sleepers(
+    asked: list[LoopCut], cut: Cut, look: Callable[[Cut], None], left: list[LoopCut]
+) -> list[LoopCut]:
+    """A loop that fell asleep before it met the wish stays asleep: it is looked at instead."""
+    look(cut)
+    still = []
+    for loop_cut in asked:
+        if loop_cut.loop.place_if_parked(cut) is not None and loop_cut.give_up():
+            left.append(loop_cut)
+        else:
+            still.append(loop_cut)
+    cut.close()
+    return still
+
+
+def build_loops(cuts: Iterable[LoopCut], graph: Graph, seen: Seen) -> None:
+    """A node for each loop: its thread, its cut; and what a loop that does not turn needs."""
+    for loop_cut in cuts:
+        loop = loop_cut.loop
+        thread = graph.ref(seen.thread_ref(loop.ident))
+        node = graph.node(
+            *loop.ref,
+            label=f"{loop.library} loop",
+            library=loop.library,
+            thread=thread,
+            **loop_cut.attributes(),
+        )
+        if loop_cut.kind != BLOCKED:
+            continue
+        why = "the loop has been inside one step since it was asked to come round"
+        running = seen.facts.thread_task.get(loop.ident)
+        if running is None:
+            graph.edge(node, thread, "needs", inferred=why)
+        else:
+            graph.edge(node, graph.ref(running), "needs", inferred=why)
+            graph.edge(graph.ref(running), thread, "needs", inferred="its step runs there")
+
+
+def _nothing() -> None:
+    pass
+
+
+class SwitchInterval:
+    """Holds the interpreter lock a little longer, for a retry of a look that did not hold."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._before = 0.0
+
+    def __enter__(self) -> None:
+        self._before = sys.getswitchinterval()
+        if self._seconds > self._before:
+            sys.setswitchinterval(self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if self._seconds > self._before:
+            sys.setswitchinterval(self._before)
