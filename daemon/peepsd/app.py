@@ -22,6 +22,7 @@ from .errors import ConfigError
 from .http.answers_api import AnswersApi
 from .http.api import MAX_SNAPSHOTS_AT_ONCE, Api
 from .http.app import build_app
+from .http.openapi import route as openapi_route
 from .net.budget import ReceiveBudget
 from .net.connection import Services, serve_stream
 from .net.decoding import Decoder
@@ -155,7 +156,8 @@ class _Daemon:
         import hypercorn.config
         import hypercorn.trio
 
-        app = build_app([*self.api.routes(), *self.answers.routes()])
+        description = openapi_route(self.api.version)
+        app = build_app([*self.api.routes(), *self.answers.routes(), description])
         c = hypercorn.config.Config()
         c.bind = [str(self._config.http)]
         binds = await nursery.start(hypercorn.trio.serve, app, c)

@@ -36,6 +36,12 @@ class NotFound(PeepsError):
     status = 404
 
 
+class Ambiguous(PeepsError):
+    """A name fits several things; the message lists them."""
+
+    status = 409
+
+
 class TooManyRequests(PeepsError):
     """Everything that could serve this is busy; trying again helps."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from peepsd.errors import BadRequest, NotFound, SchemaVersionError, StoreError
+from peepsd.errors import Ambiguous, NotFound, SchemaVersionError, StoreError
 from peepsd.store import questions
 from tests.support.answers_db import SECOND, START_NS, SnapshotBuilder, new_database, write_story
 
@@ -64,7 +64,7 @@ def test_a_member_of_a_deadlock_is_where_its_sentence_starts(story: Path) -> Non
 
 
 def test_what_is_ambiguous_is_refused_with_the_choices(story: Path) -> None:
-    with pytest.raises(BadRequest, match=r"'query' fits 3 nodes; choose one by its id:\n  task:"):
+    with pytest.raises(Ambiguous, match=r"'query' fits 3 nodes; choose one by its id:\n  task:"):
         ask(story, "why", subject="query")
 
 
@@ -187,7 +187,7 @@ def test_stuck_needs_the_wait_in_every_snapshot(tmp_path: Path) -> None:
     assert since == {"a": 1, "b": 4}
     (only,) = ask(path, "stuck", count=3)["waits"]
     assert (only["waiter"]["name"], only["seconds"]) == ("a", 12.0)
-    with pytest.raises(BadRequest, match="there are only 5 snapshots"):
+    with pytest.raises(NotFound, match="there are only 5 snapshots"):
         ask(path, "stuck", count=6)
 
 

@@ -5,13 +5,13 @@ are shown. A file is opened read-only and never created.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import httpx
 import orjson
 
-from ..errors import BadRequest, NotFound, PeepsError
+from ..errors import Ambiguous, BadRequest, NotFound, PeepsError
 
 DEFAULT_HTTP = "127.0.0.1:9130"
 
@@ -161,7 +161,7 @@ def _refusal(response: httpx.Response) -> PeepsError:
         message, hint = str(body["error"]), body.get("hint")
     except (ValueError, KeyError, TypeError):
         message, hint = f"HTTP {response.status_code} from {response.url}", None
-    kinds: dict[int, Callable[..., PeepsError]] = {400: BadRequest, 404: NotFound}
+    kinds: dict[int, type[PeepsError]] = {400: BadRequest, 404: NotFound, 409: Ambiguous}
     return kinds.get(response.status_code, PeepsError)(message, hint=hint)
 
 

@@ -67,7 +67,10 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise BadRequest(f"the body is not JSON: {exc}") from None
     if not isinstance(value, dict):
         raise BadRequest("the body is not a JSON object")
-    return value
+    # JSON does not tell 5 from 5.0: a client whose numbers are all real may send either.
+    return {
+        name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in value.items()
+    }
 
 
 def reject_unknown(body: dict[str, Any], *known: str) -> None:

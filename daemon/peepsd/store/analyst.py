@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 import trio
 
-from ..errors import BadRequest, NotFound, PeepsError, StoreError
+from ..errors import Ambiguous, BadRequest, NotFound, PeepsError, StoreError
 from ..workers.pool import Limits, Statistics, WorkerDied, WorkerFailed, WorkerPool, WorkerTimeout
 
 _TARGET: Final = "peepsd.store.questions:handle"
@@ -21,7 +21,12 @@ DEADLINE_S: Final = 60.0
 
 _LIMITS: Final = Limits(memory_bytes=4 << 30, processes=0, nice=5)
 
-_ERRORS: Final[dict[int, type[PeepsError]]] = {400: BadRequest, 404: NotFound, 503: StoreError}
+_ERRORS: Final[dict[int, type[PeepsError]]] = {
+    400: BadRequest,
+    404: NotFound,
+    409: Ambiguous,
+    503: StoreError,
+}
 
 
 class Analyst:

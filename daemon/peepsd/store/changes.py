@@ -12,7 +12,7 @@ from typing import Any
 from ..core import diff as core
 from ..core.answers import NodeInfo
 from ..core.nodes import Node, missing_node
-from ..errors import BadRequest
+from ..errors import BadRequest, NotFound
 from .graph_reads import GraphReads
 from .scope import narrow
 
@@ -192,7 +192,7 @@ def stuck(reads: GraphReads, newest: int, count: int) -> core.Stuck:
         raise BadRequest(f"the number of snapshots must be from 2 to {MAX_HISTORY}")
     earlier = reads.previous(newest, MAX_HISTORY)
     if len(earlier) < count - 1:
-        raise BadRequest(
+        raise NotFound(
             f"there are only {len(earlier) + 1} snapshots up to {newest}; {count} were asked for",
             hint="take more: peeps jump, or peeps record-snapshots",
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..core.nodes import Node
 from ..core.snapshot_graph import SnapshotGraph
-from ..errors import BadRequest, NotFound
+from ..errors import Ambiguous, NotFound
 from .graph_reads import GraphReads, node_of
 
 CHOICES = 10
@@ -30,7 +30,7 @@ class Target:
 
 def resolve(reads: GraphReads, snapshot: SnapshotGraph, text: str) -> Target:
     """What `text` means in a snapshot: a node's id, a process (name, proc_key or pid), a node's
-    name, PROCESS/NAME, or a part of a name. Raises NotFound, or BadRequest if it fits several.
+    name, PROCESS/NAME, or a part of a name. Raises NotFound, or Ambiguous if it fits several.
     """
     snapshot_id = snapshot.snapshot_id
     if text in snapshot.graph.index or reads.nodes(snapshot_id, [text]):
@@ -53,12 +53,12 @@ def resolve(reads: GraphReads, snapshot: SnapshotGraph, text: str) -> Target:
 
 
 def find_process(snapshot: SnapshotGraph, text: str) -> str | None:
-    """The proc_key of the process that `text` names. Raises BadRequest if there are several."""
+    """The proc_key of the process that `text` names. Raises Ambiguous if there are several."""
     exact = [p for p in snapshot.processes if p.proc_key == text]
     found = exact or [p for p in snapshot.processes if text in (p.process, str(p.pid))]
     if len(found) > 1:
         keys = ", ".join(p.proc_key for p in found[:CHOICES])
-        raise BadRequest(f"{text!r} is {len(found)} processes; choose one: {keys}")
+        raise Ambiguous(f"{text!r} is {len(found)} processes; choose one: {keys}")
     return found[0].proc_key if found else None
 
 
@@ -75,7 +75,7 @@ def _matching(
 
 
 def _only_waiting(snapshot: SnapshotGraph, found: Sequence[sqlite3.Row], text: str) -> str:
-    """The one task or thread among several nodes of that name. Raises BadRequest."""
+    """The one task or thread among several nodes of that name. Raises Ambiguous."""
     actors = [row for row in found if row["kind"] in ("task", "thread")]
     if len(actors) == 1:
         return str(actors[0]["id"])
@@ -84,7 +84,7 @@ def _only_waiting(snapshot: SnapshotGraph, found: Sequence[sqlite3.Row], text: s
         for row in found[:CHOICES]
     )
     more = f"\n  ... and {len(found) - CHOICES} more" if len(found) > CHOICES else ""
-    raise BadRequest(f"{text!r} fits {len(found)} nodes; choose one by its id:\n{shown}{more}")
+    raise Ambiguous(f"{text!r} fits {len(found)} nodes; choose one by its id:\n{shown}{more}")
 
 
 def _waiting_in(reads: GraphReads, snapshot_id: int, process: str) -> list[str]:
