@@ -12,6 +12,7 @@ import trio
 
 from peepsd.core.events import EventLedger
 from peepsd.core.gather import Status
+from peepsd.core.graph_rows import Chunk
 from peepsd.core.happenings import IngestProblem
 from peepsd.core.records import Completion, ProcessRecord, ReplyRecord
 from peepsd.core.reply import Reply, pack_reply, parse_peer_message, unpack_reply
@@ -132,7 +133,9 @@ async def test_a_reply_is_stored_whole_or_not_at_all(path: str) -> None:
     async with open_database(path, 0) as db:
         sid = await begin(db, 1)
         reply = reply_of("p", 1, graph("p", nodes=10))
-        reply.edge_chunks = [[("a", "b", None, "{}")]]  # NOT NULL is violated after the nodes
+        reply.edge_chunks = [
+            Chunk(1, '[["a", "b", null, "{}"]]')
+        ]  # NOT NULL is violated after the nodes
         with pytest.raises(StoreError, match="NOT NULL"):
             await db.writer.store_reply(ReplyRecord(sid, record(1), "p-1", reply))
         assert query(path, "SELECT count(*) FROM nodes") == [(0,)]

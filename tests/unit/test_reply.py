@@ -14,8 +14,6 @@ from peepsd.core.reply import (
     HelloMessage,
     Reply,
     UnknownMessage,
-    edge_rows,
-    node_rows,
     parse_peer_message,
 )
 
@@ -40,8 +38,11 @@ def parse(payload: bytes) -> Reply:
 
 
 def rows(reply: Reply) -> tuple[list[Any], list[Any]]:
-    nodes = [row for chunk in reply.node_chunks for row in node_rows(chunk)]
-    edges = [row for chunk in reply.edge_chunks for row in edge_rows(chunk)]
+    """The reply's node and edge rows as tuples."""
+    for chunk in (*reply.node_chunks, *reply.edge_chunks):
+        assert chunk.count == len(json.loads(chunk.rows_json))
+    nodes = [tuple(row) for chunk in reply.node_chunks for row in json.loads(chunk.rows_json)]
+    edges = [tuple(row) for chunk in reply.edge_chunks for row in json.loads(chunk.rows_json)]
     return nodes, edges
 
 
@@ -122,6 +123,12 @@ def test_a_bad_edge_costs_that_edge_alone(bad: Any, event_kind: str) -> None:
     nodes, edges = rows(reply)
     assert (len(nodes), len(edges)) == (1, 1)
     assert problems(reply) == {event_kind: 1}
+
+
+def test_a_label_never_holds_a_nul() -> None:
+    reply = parse(message({"nodes": [node(label="a\0b")], "edges": []}))
+    assert rows(reply)[0][0][2] == "a\ufffdb"
+    assert problems(reply) == {"invalid_text": 1}
 
 
 def test_a_hundred_thousand_bad_nodes_are_one_problem() -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .gather import Seat, Status
-from .reply import Problem, Reply
+from .graph_rows import Problem
+from .reply import Reply
 
 
 @dataclass(frozen=True, slots=True)

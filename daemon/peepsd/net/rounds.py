@@ -18,6 +18,7 @@ from peeps.wire.messages import SnapshotRequest
 
 from ..core import gather
 from ..core.gather import Gather, Seat, Status, Verdict
+from ..core.graph_rows import Problem
 from ..core.happenings import (
     Bus,
     ProcessIdentified,
@@ -28,7 +29,7 @@ from ..core.happenings import (
 )
 from ..core.records import Completion, ProcessRecord, ReplyRecord, Stored
 from ..core.registry import Peer, Registry
-from ..core.reply import Problem, Reply
+from ..core.reply import Reply
 from ..core.summary import SnapshotSummary
 from ..errors import NobodyConnected, PeepsError
 from .problems import Problems

@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 import aiosqlite
-import msgspec
 
 from ..core import resolve
 from ..core.events import NewRow, Recount
+from ..core.graph_rows import Chunk, Problem
 from ..core.records import Completion, ProcessRecord, ReplyRecord, Stored
-from ..core.reply import NodeRow, Problem, edge_rows, node_rows
 from .actor import ConnectionActor, Job, in_transaction
 
 T = TypeVar("T")
@@ -24,8 +23,16 @@ INSERT INTO snapshot_processes (snapshot_id, process, pid, proc_key, status, rec
     error_text, captured_at_ns, capture_ns, reply_bytes, nodes, edges, agent, host, connection_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _DELETE_PROCESS = "DELETE FROM snapshot_processes WHERE snapshot_id = ? AND proc_key = ?"
-_INSERT_NODE = "INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_INSERT_EDGE = "INSERT INTO edges VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+# Rows are projected inside SQLite: unlike executemany this takes the interpreter lock once a
+# chunk, not once a row, so a busy event loop cannot starve it (bench/bench_store.py).
+_INSERT_NODES = """
+INSERT INTO nodes (snapshot_id, id, kind, process, proc_key, attrs_json, label)
+SELECT ?, value ->> 0, value ->> 1, ?, ?, value ->> 3, value ->> 2 FROM json_each(?)
+WHERE true ON CONFLICT DO NOTHING"""
+_INSERT_EDGES = """
+INSERT INTO edges (snapshot_id, src_id, dst_id, kind, attrs_json)
+SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
+WHERE true ON CONFLICT DO NOTHING"""
 _INSERT_UNRESOLVED = """
 INSERT INTO unresolved_edges (snapshot_id, src_id, dst_id, missing_side, reason,
     referenced_proc_key, attrs_json, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -40,7 +47,7 @@ WHERE e.snapshot_id = ?1
   AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.snapshot_id = ?1 AND n.id = e.src_id)"""
 _TAKEN_NODES = """
 SELECT count(*), min(id) FROM nodes
-WHERE snapshot_id = ? AND proc_key <> ? AND id IN (SELECT value FROM json_each(?))"""
+WHERE snapshot_id = ? AND proc_key <> ? AND id IN (SELECT value ->> 0 FROM json_each(?))"""
 _INSERT_EVENT = """
 INSERT INTO ingest_events (event_id, event_at_ns, snapshot_id, process, pid, proc_key, event_kind,
     detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -191,36 +198,35 @@ async def _store_reply(db: aiosqlite.Connection, record: ReplyRecord) -> Stored:
     problems = list(reply.problems)
     nodes = edges = 0
     for chunk in reply.node_chunks:
-        rows = node_rows(chunk)
-        cursor = await db.executemany(
-            _INSERT_NODE,
-            [
-                (sid, id, kind, process.process, process.proc_key, attrs, label)
-                for id, kind, label, attrs in rows
-            ],
+        inserted = await _execute(
+            db, _INSERT_NODES, sid, process.process, process.proc_key, chunk.rows_json
         )
-        nodes += cursor.rowcount
-        if cursor.rowcount < len(rows):
-            problems.append(await _taken_nodes(db, sid, process.proc_key, rows))
+        nodes += inserted
+        if inserted < chunk.count:
+            problems.append(await _taken_nodes(db, sid, process.proc_key, chunk))
     for chunk in reply.edge_chunks:
-        edge_chunk = edge_rows(chunk)
-        cursor = await db.executemany(_INSERT_EDGE, [(sid, *row) for row in edge_chunk])
-        edges += cursor.rowcount
-        if cursor.rowcount < len(edge_chunk):
+        inserted = await _execute(db, _INSERT_EDGES, sid, chunk.rows_json)
+        edges += inserted
+        if inserted < chunk.count:
             text = "reported by another process before; the first stays"
-            problems.append(Problem("duplicate_edge", text, len(edge_chunk) - cursor.rowcount))
+            problems.append(Problem("duplicate_edge", text, chunk.count - inserted))
     await db.execute(_DELETE_PROCESS, (sid, record.frozen_key))
     process = replace(process, nodes=nodes, edges=edges)
     await db.execute(_INSERT_PROCESS, _process_row(sid, process))
     return Stored(nodes, edges, problems)
 
 
+async def _execute(db: aiosqlite.Connection, sql: str, *parameters: object) -> int:
+    """Run one statement; returns how many rows it inserted."""
+    async with db.execute(sql, parameters) as cursor:
+        return cursor.rowcount
+
+
 async def _taken_nodes(
-    db: aiosqlite.Connection, snapshot_id: int, proc_key: str, rows: Sequence[NodeRow]
+    db: aiosqlite.Connection, snapshot_id: int, proc_key: str, chunk: Chunk
 ) -> Problem:
     """Which of these ids another process of the snapshot has."""
-    ids = msgspec.json.encode([row[0] for row in rows]).decode()
-    async with db.execute(_TAKEN_NODES, (snapshot_id, proc_key, ids)) as cursor:
+    async with db.execute(_TAKEN_NODES, (snapshot_id, proc_key, chunk.rows_json)) as cursor:
         row = await cursor.fetchone()
     assert row is not None
     text = f"{row[1]!r:.300} belongs to another process of this snapshot; the first stays"

@@ -1,0 +1,90 @@
+"""How rows get into SQLite: executemany against projecting inside SQLite with json_each, with
+an idle and with a busy interpreter. Decides how peepsd.store.writes inserts.
+
+    python bench/bench_store.py
+"""
+
+import json
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from side_by_side import compare
+
+from peepsd.core.graph_rows import ROWS_PER_CHUNK
+from peepsd.store.schema import prepare_database
+
+ROWS = 100_000
+ATTRS = json.dumps(
+    {"ctx.location": "/srv/app/x.py:10", "ctx.function": "handle", "stack": ["x.py:10 handle"] * 3}
+)
+NODES = [(f"task:p-1/{i:06x}", "task", "Task", ATTRS) for i in range(ROWS)]
+
+Insert = Callable[[sqlite3.Connection, list[tuple[str, str, str, str]]], object]
+
+
+def executemany(db: sqlite3.Connection, rows: list[tuple[str, str, str, str]]) -> None:
+    db.executemany(
+        "INSERT INTO nodes VALUES (1, ?, ?, 'p', 'p-1', ?, ?) ON CONFLICT DO NOTHING",
+        [(id, kind, attrs, label) for id, kind, label, attrs in rows],
+    )
+
+
+def json_each(db: sqlite3.Connection, rows: list[tuple[str, str, str, str]]) -> None:
+    db.execute(
+        "INSERT INTO nodes SELECT 1, value->>0, value->>1, 'p', 'p-1', value->>3, value->>2"
+        " FROM json_each(?) WHERE true ON CONFLICT DO NOTHING",
+        (json.dumps(rows),),
+    )
+
+
+@contextmanager
+def busy(is_busy: bool) -> Iterator[None]:
+    """A second thread that always wants the interpreter lock, as a busy event loop does."""
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            sum(range(500))
+
+    thread = threading.Thread(target=spin)
+    if is_busy:
+        thread.start()
+    yield
+    stop.set()
+    if is_busy:
+        thread.join()
+
+
+def insert_all(insert: Insert, directory: Path, is_busy: bool) -> None:
+    for old in directory.glob("bench.sqlite*"):
+        old.unlink()
+    path = str(directory / "bench.sqlite")
+    prepare_database(path, 0)
+    with busy(is_busy), closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("INSERT INTO snapshots (requested_at_ns, timeout_ms) VALUES (1, 1)")
+        db.execute("BEGIN IMMEDIATE")
+        for i in range(0, ROWS, ROWS_PER_CHUNK):
+            insert(db, NODES[i : i + ROWS_PER_CHUNK])
+        db.execute("COMMIT")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        for is_busy in (False, True):
+            print(f"{ROWS} nodes into a new database, interpreter {'busy' if is_busy else 'idle'}")
+            compare(
+                {
+                    f.__name__: partial(insert_all, f, Path(directory), is_busy)
+                    for f in (executemany, json_each)
+                }
+            )
+
+
+if __name__ == "__main__":
+    main()
