@@ -74,9 +74,9 @@ class FeedServer:
 
 
 @asynccontextmanager
-async def serving(feed: Feed) -> AsyncIterator[int]:
+async def serving(feed: Feed, port: int = 0) -> AsyncIterator[int]:
     """The port on which this feed is served."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     config = Config()
     config.bind = [f"fd://{listener.fileno()}"]
     config.errorlog = config.accesslog = None
@@ -92,11 +92,11 @@ async def serving(feed: Feed) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def live_feed(
-    settings: Settings | None = None, limits: Limits | None = None
+    settings: Settings | None = None, limits: Limits | None = None, port: int = 0
 ) -> AsyncIterator[FeedServer]:
     """A live feed, running."""
     server = FeedServer(settings, limits)
-    async with serving(server.feed) as port, trio.open_nursery() as nursery:
+    async with serving(server.feed, port) as port, trio.open_nursery() as nursery:
         server.port = port
         nursery.start_soon(server.feed.run)
         yield server

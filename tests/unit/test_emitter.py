@@ -37,6 +37,9 @@ class FakeServer:
             emitter.offer(source, outgoing)
         return name
 
+    def greeted(self) -> None:
+        pass
+
     def configure(self, wish: Wish, asker: Emitter) -> Settings:
         self.settings = wish.granted(self.settings)
         return self.settings
@@ -195,7 +198,7 @@ def test_a_changed_runtime_is_announced_once_and_only_after_the_greeting() -> No
     emitter = FakeServer().observer()
     emitter.announce_runtime()
     assert sent(emitter) == []
-    emitter.is_greeted = True
+    emitter.greet()
     emitter.announce_runtime()
     emitter.announce_runtime()
     assert sent(emitter) == ["runtime"]

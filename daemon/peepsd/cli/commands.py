@@ -38,6 +38,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run_command:run", "Run a command with the agent switched on."),
     "mcp": ("mcp_command:mcp", "Serve these answers to a language model, on stdio."),
     "completion": ("completion_command:completion", "Print a shell's completion script."),
+    "record": ("feed_commands:record", "Record what observers are told, into a file."),
+    "replay": ("feed_commands:replay", "Serve a recording as if it happened now."),
+    "inspect": ("feed_commands:inspect", "Say what is in a recording."),
+    "watch": ("feed_commands:watch", "Watch processes, traffic and events live."),
 }
 
 CANNOT_ASK = 3

@@ -33,6 +33,9 @@ class Server(Protocol):
     def latest_state(self) -> Outgoing | None:
         """The newest State; None before the first."""
 
+    def greeted(self) -> None:
+        """An observer has been greeted, or has said HELLO."""
+
     def configure(self, wish: Wish, asker: "Emitter") -> Settings:
         """Grant what can be granted; tells every other observer if that changed anything."""
 
@@ -53,12 +56,17 @@ class Emitter:
         self._last_state = -1
         """Sequence of the newest State sent or queued."""
         self.is_greeted = False
-        """Whether it is told of changes of the Runtime."""
+        """Whether it takes part: it is told of changes of the Runtime."""
 
     @property
     def settings(self) -> Settings:
         """The server's settings in force."""
         return self._server.settings
+
+    def greet(self) -> None:
+        """From now on it takes part."""
+        self.is_greeted = True
+        self._server.greeted()
 
     # What the observer asks for.
 

@@ -47,6 +47,7 @@ class Hub:
         clock: Clock,
         limits: Limits | None = None,
         on_configured: Callable[[Settings], None] | None = None,
+        on_greeted: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_configured` None: the settings cannot be changed (a recording's)."""
         self.limits = limits or Limits()
@@ -54,6 +55,7 @@ class Hub:
         """Messages that departed observers lost."""
         self._make_runtime = make_runtime
         self._on_configured = on_configured
+        self.greeted = on_greeted
         self._settings = settings
         self._clock = clock
         self._wakes: dict[Observer, Wake] = {}

@@ -68,7 +68,7 @@ class Observer:
         """Send what this mode sends unasked (R3). Once; later calls do nothing."""
         if self.emitter.is_greeted or not (self.mode.greeting or self.mode.pushes):
             return
-        self.emitter.is_greeted = True
+        self.emitter.greet()
         if Source.RUNTIME in self.mode.greeting:
             self.emitter.pull_runtime()
         if Source.STATE in self.mode.greeting:
@@ -148,5 +148,6 @@ class Observer:
             commands.refuse(command, self.emitter, refusal)
             return
         if is_hello:
-            self.said_hello = self.emitter.is_greeted = True
+            self.said_hello = True
+            self.emitter.greet()
         commands.act(command, self.emitter)

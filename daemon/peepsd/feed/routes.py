@@ -1,7 +1,5 @@
 """The feed's WebSocket routes. Decides nothing: one implementation, a path for each contract."""
 
-from collections.abc import Awaitable, Callable
-
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -11,11 +9,13 @@ from .session import Feed, serve
 
 def websocket_routes(feed: Feed) -> list[WebSocketRoute]:
     """/introspect and /observer over this feed."""
-    return [WebSocketRoute(path.url, _endpoint(path, feed)) for path in PATHS]
+    return [websocket_route(path.url, path, feed) for path in PATHS]
 
 
-def _endpoint(path: Path, feed: Feed) -> Callable[[WebSocket], Awaitable[None]]:
+def websocket_route(url: str, path: Path, feed: Feed) -> WebSocketRoute:
+    """One contract at a URL of the caller's choice."""
+
     async def endpoint(websocket: WebSocket) -> None:
         await serve(websocket, path, feed)
 
-    return endpoint
+    return WebSocketRoute(url, endpoint)

@@ -1,0 +1,243 @@
+"""`peeps record`, `replay`, `inspect` and `watch`: the observer feed for people.
+
+Decides flags, durations and where output goes. What is shown is in feed_views.
+"""
+
+import json
+import math
+import os
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import trio
+
+from ..core.identity import safe_text
+from ..errors import PeepsError
+from ..feed.client import Connected, Lost, Received, Update, follow
+from ..feed.inspection import Inspection
+from ..feed.modes import INTROSPECT, PUSHABLE
+from ..feed.recording import Damage, RecordingWriter, read_file
+
+DEFAULT_URL = "http://127.0.0.1:9130"
+DEFAULT_REPLAY = "127.0.0.1:8080"
+"""Where deployed observer tools look if nobody tells them otherwise."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+class Duration(click.ParamType[float]):
+    """`60s`, `5m`, `1.5h`, `500ms`; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            self.fail(f"{value!r} is no duration; say 60s, 5m, 1.5h or 500ms", param, ctx)
+        return float(match[1]) * _UNITS_S[match[2]]
+
+
+def feed_url(text: str) -> str:
+    """The feed's address for what a person gave: http or ws URL, or host:port."""
+    if "://" not in text:
+        text = f"ws://{text}"
+    parts = urlsplit(text)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    path = parts.path if parts.path not in ("", "/") else INTROSPECT.url
+    return parts._replace(scheme=scheme, path=path).geturl()
+
+
+def _server_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option(
+            "--url",
+            envvar="PEEPS_URL",
+            default=DEFAULT_URL,
+            show_default=True,
+            show_envvar=True,
+            help="peepsd's HTTP address, or any ws:// address.",
+        ),
+        click.option("--token", envvar="PEEPS_TOKEN", help="If peepsd wants one.  [PEEPS_TOKEN]"),
+        click.option(
+            "--interval", type=Duration(), help="Ask peepsd for a State this often (for everybody)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--for", "duration", type=Duration(), default=math.inf, help="Stop after this: 60s, 5m, 1h."
+)
+@click.option("--force", is_flag=True, help="Write over OUT if it exists.")
+@_server_options
+def record(
+    out: Path, duration: float, force: bool, url: str, token: str | None, interval: float | None
+) -> None:
+    """Record what peepsd tells its observers into OUT, until Ctrl-C.
+
+    A recording can be replayed and inspected later, also by libp2p's observer tools.
+    """
+    try:
+        file = out.open("wb" if force else "xb")
+    except FileExistsError:
+        raise PeepsError(f"{out} exists", hint="choose another name, or --force") from None
+    except OSError as exc:
+        raise PeepsError(f"cannot write {out}: {exc.strerror}") from None
+    with file:
+        writer = RecordingWriter(file)
+
+        def take(update: Update) -> None:
+            _tell_connection(update)
+            if isinstance(update, Received):
+                writer.write(update.payload)
+                file.flush()
+
+        try:
+            _run(partial(_follow, url, token, interval, take), duration)
+        except PeepsError:
+            if not writer.messages:
+                out.unlink()
+            raise
+    click.echo(f"{out}: {writer.messages} messages, {writer.bytes} bytes")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--listen", default=DEFAULT_REPLAY, show_default=True, help="host:port; port 0: any.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="2: twice as fast as it was recorded.",
+)
+def replay(file: Path, listen: str, speed: float) -> None:
+    """Serve a recording to observers as if it happened now, until Ctrl-C.
+
+    Each observer gets it from the beginning: on /introspect by pull or on request, on
+    /observer and / as deployed observer tools expect.
+    """
+    from .feed_replay import serve_recording
+
+    _run(partial(serve_recording, file, listen, speed), math.inf)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Say what is in a recording: counts, time span, gaps, connections, traffic.
+
+    Exit status 1 if part of it cannot be read.
+    """
+    inspection = Inspection()
+    for item in read_file(file):
+        inspection.add(item)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), **inspection.to_dict()}))
+    else:
+        from .feed_views import inspection_lines
+
+        for line in inspection_lines(inspection):
+            click.echo(line)
+    is_damaged = bool(inspection.damage or inspection.records["undecodable"])
+    if is_damaged or not inspection.records:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Print what is known after one State, and end.")
+@click.option("--for", "duration", type=Duration(), default=math.inf, help="End after this.")
+@_server_options
+def watch(once: bool, duration: float, url: str, token: str | None, interval: float | None) -> None:
+    """Watch processes, traffic and events live, until Ctrl-C."""
+    from .feed_views import LiveView
+
+    view = LiveView(feed_url(url))
+    with view.shown(once or not sys.stdout.isatty()):
+        done = (lambda: view.has_state) if once else (lambda: False)
+        _run(partial(_follow, url, token, interval, view.update, done), duration)
+    if once:
+        view.print()
+
+
+async def _follow(
+    url: str,
+    token: str | None,
+    interval: float | None,
+    tell: Callable[[Update], None],
+    is_done: Callable[[], bool] = lambda: False,
+) -> None:
+    """Follow everything, telling `tell`, until is_done() after an update."""
+    with trio.CancelScope() as scope:
+
+        def told(update: Update) -> None:
+            tell(update)
+            if is_done():
+                scope.cancel()
+
+        interval_ms = None if interval is None else round(interval * 1000)
+        await follow(
+            feed_url(url),
+            PUSHABLE,
+            told,
+            token=token,
+            interval_ms=interval_ms,
+            wait_for_server=False,
+        )
+
+
+def _tell_connection(update: Update) -> None:
+    match update:
+        case Connected(url=url):
+            click.echo(f"connected to {url}", err=True)
+        case Lost(reason=reason, retry_in_s=wait_s):
+            click.echo(f"{safe_text(reason, 300)}; again in {wait_s:.1f} s", err=True)
+        case Received():
+            pass
+
+
+def report_damage(damage: Damage) -> None:
+    """One line on standard error about what cannot be read."""
+    click.echo(
+        f"skipped {damage.length} bytes at offset {damage.offset}: {damage.reason}", err=True
+    )
+
+
+def _run(main: Callable[[], Awaitable[None]], duration: float) -> None:
+    """Until `main` ends, `duration` (s) is over, or somebody ends it: all are as intended."""
+
+    async def until_told() -> None:
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
+            nursery.start_soon(_cancel_on_signal, nursery.cancel_scope)
+            with trio.move_on_after(duration):
+                await main()
+            nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(until_told)
+    except* PeepsError as group:
+        raise group.exceptions[0] from None
+    except* BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def _cancel_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()

@@ -1,0 +1,265 @@
+"""What people see of the feed: the live view of `peeps watch`, the report of `peeps inspect`.
+
+Decides columns, colours and words. Whatever comes from a process is made safe for a terminal.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ..core.identity import safe_text
+from ..feed.client import Connected, Lost, Received, Update
+from ..feed.history import History
+from ..feed.inspection import Inspection
+from ..feed.pb import introspection_pb2 as pb
+
+EVENT_LINES = 12
+MAX_TEXT = 160
+
+_STATUS_STYLES = {pb.ACTIVE: "green", pb.CLOSED: "dim", pb.ERROR: "red"}
+_OUTCOME_STYLES = {pb.Trace.RESPONDED: "green", pb.Trace.TIMEOUT: "yellow"}
+_EVENT_STYLES = {
+    "ProcessTimedOut": "yellow",
+    "IngestEvent": "red",
+    "ProcessDisconnected": "yellow",
+    "SnapshotCompleted": "bold",
+}
+
+
+class LiveView:
+    """Brought up to date by `update`; draws itself at most ten times a second."""
+
+    def __init__(self, url: str, console: Console | None = None) -> None:
+        self._url = url
+        self._console = console or Console(highlight=False)
+        self._history = History()
+        self._status = Text("connecting", "yellow")
+        self._live: Live | None = None
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is something to show."""
+        return self._history.latest_state is not None
+
+    @contextmanager
+    def shown(self, hidden: bool) -> Iterator[None]:
+        """Keep the screen up to date inside; `hidden`: do not draw."""
+        if hidden:
+            yield
+            return
+        with Live(
+            get_renderable=self.render,
+            console=self._console,
+            screen=True,
+            refresh_per_second=10,
+        ) as self._live:
+            yield
+
+    def update(self, update: Update) -> None:
+        """Note what came."""
+        match update:
+            case Received(message=message):
+                self._history.add(message)
+            case Connected(url=url):
+                self._status = Text(f"connected to {url}", "green")
+            case Lost(reason=reason):
+                self._status = Text(f"{_safe(reason)}; trying again", "red")
+
+    def print(self) -> None:
+        """The present picture, once."""
+        self._console.print(self.render())
+
+    def render(self) -> RenderableType:
+        """The present picture."""
+        parts: list[RenderableType] = [self._header()]
+        state = self._history.latest_state
+        if state is not None:
+            parts.append(_processes(state))
+        if self._history.traces:
+            parts.append(_trace(self._history.traces[-1]))
+        parts.append(self._events())
+        return Group(*parts)
+
+    def _header(self) -> RenderableType:
+        lines = [self._status]
+        runtime, state = self._history.runtime, self._history.latest_state
+        if runtime is not None:
+            lines.append(
+                Text(
+                    f"{_safe(runtime.implementation)} {_safe(runtime.version)}"
+                    f" on {_safe(runtime.platform)}, {_safe(runtime.peer_id)}"
+                )
+            )
+        if state is not None:
+            taken, given = state.traffic.traffic_in, state.traffic.traffic_out
+            lines.append(
+                Text(
+                    f"in {size(taken.cum_bytes)} ({size(taken.inst_bw)}/s)   "
+                    f"out {size(given.cum_bytes)} ({size(given.inst_bw)}/s)   "
+                    f"at {clock(state.instant_ts)}"
+                )
+            )
+        lost = self._history.discarded_by_server
+        if lost.total():
+            what = ", ".join(f"{count} {name}" for name, count in lost.items() if count)
+            lines.append(Text(f"this view was too slow and missed {what}", "red"))
+        return Panel(Text("\n").join(lines), title=f"peeps watch {self._url}", title_align="left")
+
+    def _events(self) -> RenderableType:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(style="dim")
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="ellipsis", no_wrap=True)
+        for event in list(self._history.events)[-EVENT_LINES:]:
+            name = event.type.name
+            table.add_row(
+                clock(event.ts),
+                Text(_safe(name), _EVENT_STYLES.get(name, "")),
+                Text(_event_words(event)),
+            )
+        return table
+
+
+def _processes(state: pb.State) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("process", no_wrap=True)
+    table.add_column("state")
+    for name in ("age", "in/s", "out/s", "in", "out", "latency", "waiting"):
+        table.add_column(name, justify="right", no_wrap=True)
+    ordered = sorted(state.subsystems.connections, key=lambda c: (c.status, c.peer_id))
+    for connection in ordered:
+        taken, given = connection.traffic.traffic_in, connection.traffic.traffic_out
+        timeline = connection.timeline
+        until = timeline.close_ts or state.instant_ts
+        waiting = [stream.latency_ns for stream in connection.streams.streams]
+        table.add_row(
+            Text(_safe(connection.peer_id)),
+            Text(
+                pb.Status.Name(connection.status).lower(),
+                _STATUS_STYLES.get(connection.status, "yellow"),
+            ),
+            duration(until - timeline.open_ts),
+            size(taken.inst_bw),
+            size(given.inst_bw),
+            size(taken.cum_bytes),
+            size(given.cum_bytes),
+            duration(connection.latency_ns / 1e6) if connection.latency_ns else "",
+            Text(duration(max(waiting) / 1e6), "yellow") if waiting else "",
+        )
+    if not ordered:
+        table.add_row(Text("nobody is connected", "dim"))
+    return table
+
+
+def _trace(trace: pb.Trace) -> Table:
+    """The last snapshot: who took how long, slowest first."""
+    title = f"snapshot {trace.snapshot_id}, {trace.elapsed_ms:.1f} ms"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table.add_column("process")
+    table.add_column("outcome")
+    for name in ("sent", "received", "decoded", "stored", "bytes"):
+        table.add_column(name, justify="right")
+    slowest = sorted(trace.spans, key=lambda s: s.stored_ns or 1 << 63, reverse=True)
+    for span in slowest[:EVENT_LINES]:
+        stages = (span.sent_ns, span.received_ns, span.decoded_ns, span.stored_ns)
+        table.add_row(
+            Text(_safe(span.peer_id)),
+            Text(
+                pb.Trace.Outcome.Name(span.outcome).lower(),
+                _OUTCOME_STYLES.get(span.outcome, "red"),
+            ),
+            *(duration((at - span.queued_ns) / 1e6) if at else "-" for at in stages),
+            size(span.reply_bytes),
+        )
+    return table
+
+
+def _event_words(event: pb.Event) -> str:
+    try:
+        content = json.loads(event.content)
+        words = " ".join(f"{name}={value}" for name, value in content.items())
+    except (ValueError, AttributeError, RecursionError):
+        words = event.content
+    return _safe(words)
+
+
+def inspection_lines(found: Inspection) -> Iterator[str]:
+    """The report of `peeps inspect`."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.records.most_common())
+    low, high = found.message_bytes
+    yield f"records       {found.records.total()} ({counts})"
+    yield f"message bytes {found.total_bytes}, {low} to {high} each"
+    if (runtime := found.runtime) is not None:
+        name = f"{runtime.implementation} {runtime.version} on {runtime.platform}"
+        yield f"recorded from {_safe(name)}, {_safe(runtime.peer_id)}"
+    begin, end = found.span_ms
+    if end:
+        yield f"time          {stamp(begin)} to {stamp(end)}, {duration(end - begin)}"
+    for gap in found.gaps:
+        at = clock(gap.before_instant_ts)
+        yield f"gap           {duration(gap.missing_ms)} missing before {at}"
+    first, last = found.connections_first_last
+    yield (
+        f"connections   {len(found.connection_ids)} different, {first} at first, {last} at last,"
+        f" {found.connection_rows} rows"
+    )
+    yield f"streams       {len(found.stream_ids)} different, {found.stream_rows} rows"
+    if (traffic := found.traffic) is not None:
+        taken, given = traffic.traffic_in.cum_bytes, traffic.traffic_out.cum_bytes
+        yield f"traffic       in {size(taken)}, out {size(given)}"
+    if found.dht_buckets_peers[0]:
+        buckets, peers = found.dht_buckets_peers
+        yield f"dht           {buckets} buckets, {peers} peers"
+    for name, count in found.event_types.most_common():
+        yield f"event         {count:>6} {_safe(name)}"
+    if found.discarded.total():
+        what = ", ".join(f"{count} {name}" for name, count in found.discarded.items() if count)
+        yield f"not recorded  {what} (the recorder was too slow)"
+    for damage in found.damage:
+        yield f"unreadable    {damage.length} bytes at offset {damage.offset}: {damage.reason}"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(ms: float) -> str:
+    """Milliseconds for people."""
+    if ms < 1000:
+        return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
+    seconds = ms / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+
+
+def clock(ms: int) -> str:
+    """The time of day, here."""
+    return datetime.fromtimestamp(_bounded(ms) / 1000).strftime("%H:%M:%S")
+
+
+def stamp(ms: int) -> str:
+    """Date and time in UTC."""
+    return datetime.fromtimestamp(_bounded(ms) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _bounded(ms: int) -> int:
+    return min(max(ms, 0), 253_402_300_799_000)  # the year 9999
+
+
+def _safe(text: str) -> str:
+    return safe_text(text, MAX_TEXT)

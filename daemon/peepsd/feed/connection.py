@@ -1,0 +1,114 @@
+"""One WebSocket to a server of the observer protocol, seen from the observer's side.
+
+Decides that either framing is understood and that every way of losing the server is one error.
+Refuses to know what is asked of the server: signals and commands are the callers' to compose.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import trio
+from google.protobuf.message import DecodeError
+
+from ..errors import PeepsError
+from .framing import MAX_MESSAGE_BYTES, FramingError, unframe
+from .pb import introspection_pb2 as pb
+from .websocket import BadUrl, Closed, Rejected, WebSocket, open_websocket
+
+CONNECT_S = 10.0
+
+
+class FeedUnavailable(PeepsError):
+    """There is no server, or it refuses us."""
+
+
+class FeedClosed(PeepsError):
+    """The server ended the connection, or it broke."""
+
+
+class UnreadableFrame(PeepsError):
+    """The server sent something that is not of this protocol."""
+
+
+class FeedConnection:
+    """An open connection."""
+
+    def __init__(self, url: str, websocket: WebSocket) -> None:
+        self.url = url
+        self.bytes_in = self.bytes_out = 0
+        self.frames_in = self.frames_out = 0
+        self._websocket = websocket
+        self._pending: deque[bytes] = deque()
+
+    async def send(self, message: pb.ClientSignal | pb.ClientCommand) -> None:
+        """Send one message. Raises FeedClosed."""
+        frame = message.SerializeToString()
+        try:
+            await self._websocket.send(frame)
+        except Closed as exc:
+            raise _closed(self.url, exc) from None
+        self.bytes_out += len(frame)
+        self.frames_out += 1
+
+    async def receive(self) -> tuple[bytes, pb.ServerMessage]:
+        """The next message, as it came and decoded. Raises FeedClosed, UnreadableFrame."""
+        while not self._pending:
+            try:
+                frame = await self._websocket.receive()
+            except Closed as exc:
+                raise _closed(self.url, exc) from None
+            self.bytes_in += len(frame)
+            self.frames_in += 1
+            try:
+                self._pending.extend(unframe(frame))
+            except FramingError as exc:
+                raise UnreadableFrame(f"{self.url}: {exc}") from None
+        payload = self._pending.popleft()
+        try:
+            return payload, pb.ServerMessage.FromString(payload)
+        except DecodeError as exc:
+            raise UnreadableFrame(f"{self.url}: no ServerMessage: {exc}") from None
+
+
+@asynccontextmanager
+async def connected(url: str, token: str | None = None) -> AsyncIterator[FeedConnection]:
+    """A connection to `url` (ws:// or wss://), closed at the end. Raises FeedUnavailable."""
+    headers = [(b"authorization", b"Bearer " + token.encode())] if token else []
+    async with AsyncExitStack() as stack:
+        try:
+            websocket = await stack.enter_async_context(
+                open_websocket(
+                    url, headers, max_message_bytes=MAX_MESSAGE_BYTES, connect_s=CONNECT_S
+                )
+            )
+        except BadUrl:
+            raise FeedUnavailable(
+                f"{url!r} is no WebSocket address",
+                hint="it looks like ws://127.0.0.1:9130/introspect",
+            ) from None
+        except Rejected as exc:
+            raise _rejected(url, exc.status) from None
+        except trio.TooSlowError:
+            raise FeedUnavailable(f"{url}: no answer within {CONNECT_S:g} s") from None
+        except (OSError, Closed) as exc:
+            why = exc.reason if isinstance(exc, Closed) else str(exc)
+            raise FeedUnavailable(
+                f"{url}: {why}",
+                hint="is peepsd (or the introspection server) running, and is this its address?",
+            ) from None
+        yield FeedConnection(url, websocket)
+
+
+def _rejected(url: str, status: int) -> FeedUnavailable:
+    hint = "is this the address of peepsd, or of an introspection server?"
+    if status in (401, 403):
+        hint = "does it want a token (PEEPS_TOKEN)?"
+    return FeedUnavailable(f"{url}: refused with status {status}", hint=hint)
+
+
+def _closed(url: str, exc: Closed) -> FeedClosed:
+    if exc.code is None:
+        return FeedClosed(f"{url}: {exc.reason}")
+    text = f": {exc.reason}" if exc.reason else ""
+    return FeedClosed(f"{url}: closed by the server with {exc.code}{text}")

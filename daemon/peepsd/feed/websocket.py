@@ -1,0 +1,192 @@
+"""A WebSocket client on trio streams: wsproto decides, this moves bytes.
+
+Own rather than a library's, for one reason: every way of ending closes the socket at once, which
+a daemon that dials for weeks needs. Refuses to know what is in the frames.
+"""
+
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+import trio
+import wsproto
+from wsproto.connection import ConnectionState
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Ping,
+    RejectConnection,
+    Request,
+    TextMessage,
+)
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+_RECEIVE_BYTES = 64 * 1024
+_PORTS = {"ws": 80, "wss": 443}
+_GOODBYE_S = 1.0
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class BadUrl(ValueError):
+    """No ws:// or wss:// URL."""
+
+
+@dataclass(eq=False)
+class Rejected(Exception):
+    """The server answered the upgrade with another status."""
+
+    status: int
+
+
+@dataclass(eq=False)
+class Closed(Exception):
+    """The connection ended; code None: without a word."""
+
+    code: int | None
+    reason: str
+
+
+def parse_url(url: str) -> SplitResult:
+    """The parts of a WebSocket URL. Raises BadUrl."""
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise BadUrl(url)
+    return parts
+
+
+class WebSocket:
+    """An open connection. One task may receive while others send."""
+
+    def __init__(self, stream: trio.abc.Stream, max_message_bytes: int) -> None:
+        self._stream = stream
+        self._protocol = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+        self._max_message_bytes = max_message_bytes
+        self._messages: deque[bytes | str] = deque()
+        self._parts: list[bytes | str] = []
+        self._parts_size = 0
+        self._closed: Closed | None = None
+        self._is_open = False
+        self._send_lock = trio.Lock()
+
+    async def send(self, frame: bytes) -> None:
+        """Send one binary frame. Raises Closed."""
+        await self._send(BytesMessage(data=frame))
+
+    async def receive(self) -> bytes | str:
+        """The next message. Raises Closed."""
+        while not self._messages:
+            if self._closed is not None:
+                raise self._closed
+            await self._read()
+        return self._messages.popleft()
+
+    async def _open(self, host: str, target: str, headers: Headers) -> None:
+        request = Request(host=host, target=target, extra_headers=list(headers))
+        await self._send(request)
+        while not self._is_open:
+            if self._closed is not None:
+                raise self._closed
+            await self._read()
+
+    async def _say_goodbye(self) -> None:
+        if self._protocol.state is ConnectionState.OPEN:
+            with trio.move_on_after(_GOODBYE_S) as scope:
+                scope.shield = True
+                with suppress(Closed):
+                    await self._send(CloseConnection(code=1000))
+
+    async def _send(self, event: Event) -> None:
+        async with self._send_lock:
+            try:
+                await self._stream.send_all(self._protocol.send(event))
+            except (trio.BrokenResourceError, trio.ClosedResourceError, LocalProtocolError):
+                raise self._closed or Closed(None, "the connection broke") from None
+
+    async def _read(self) -> None:
+        try:
+            data = await self._stream.receive_some(_RECEIVE_BYTES)
+            self._protocol.receive_data(bytes(data) or None)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._closed = self._closed or Closed(None, "the connection broke")
+            return
+        except RemoteProtocolError as exc:
+            self._closed = Closed(None, f"it does not speak WebSocket: {exc}")
+            return
+        for event in self._protocol.events():
+            await self._handle(event)
+        if not data:
+            self._closed = self._closed or Closed(None, "the connection broke")
+
+    async def _handle(self, event: Event) -> None:
+        match event:
+            case AcceptConnection():
+                self._is_open = True
+            case RejectConnection():
+                raise Rejected(event.status_code)
+            case Ping():
+                await self._send(event.response())
+            case CloseConnection():
+                self._closed = self._closed or Closed(int(event.code), event.reason or "")
+                if self._protocol.state is ConnectionState.REMOTE_CLOSING:
+                    await self._send(event.response())
+            case BytesMessage() | TextMessage():
+                self._take(event)
+
+    def _take(self, event: BytesMessage | TextMessage) -> None:
+        self._parts.append(bytes(event.data) if isinstance(event, BytesMessage) else event.data)
+        self._parts_size += len(event.data)
+        if self._parts_size > self._max_message_bytes:
+            self._closed = Closed(None, f"a message is longer than {self._max_message_bytes} bytes")
+            self._parts.clear()
+        elif event.message_finished:
+            empty = b"" if isinstance(event, BytesMessage) else ""
+            self._messages.append(empty.join(self._parts))  # type: ignore[arg-type]
+            self._parts, self._parts_size = [], 0
+
+
+@asynccontextmanager
+async def open_websocket(
+    url: str, headers: Headers, *, max_message_bytes: int, connect_s: float
+) -> AsyncIterator[WebSocket]:
+    """A connection to `url`, closed for good at the end.
+
+    Raises BadUrl, OSError, ssl.SSLError, trio.TooSlowError, Rejected, or Closed while opening.
+    """
+    parts = parse_url(url)
+    port = parts.port or _PORTS[parts.scheme]
+    host = parts.hostname or ""
+    with trio.fail_after(connect_s):
+        stream = await _connect(host, port, use_tls=parts.scheme == "wss")
+    try:
+        websocket = WebSocket(stream, max_message_bytes)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with trio.fail_after(connect_s):
+            await websocket._open(parts.netloc.rpartition("@")[2], target, headers)
+        yield websocket
+        await websocket._say_goodbye()
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _connect(host: str, port: int, *, use_tls: bool) -> trio.abc.Stream:
+    if not use_tls:
+        return await trio.open_tcp_stream(host, port)
+    stream = await trio.open_ssl_over_tcp_stream(
+        host, port, ssl_context=ssl.create_default_context(), https_compatible=True
+    )
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream

@@ -1,0 +1,151 @@
+"""The observer library against a live feed: pull, push, pause, reconnect."""
+
+import json
+import socket
+
+import pytest
+import trio
+
+from peepsd.core import happenings as h
+from peepsd.feed.client import Connected, Lost, Received, Retry, Update, follow, observing
+from peepsd.feed.configuration import Settings
+from peepsd.feed.connection import FeedClosed, FeedUnavailable, UnreadableFrame, connected
+from peepsd.feed.modes import PUSHABLE, Source
+from peepsd.feed.pb import introspection_pb2 as pb
+
+from ..support.feed_server import FeedServer, live_feed, until
+
+FAST = Settings(send_state_interval_ms=50, retention_period_ms=60_000)
+SLOW = Settings(send_state_interval_ms=60_000, retention_period_ms=60_000)
+
+
+def url_of(server: FeedServer, path: str = "/introspect") -> str:
+    return f"ws://127.0.0.1:{server.port}{path}"
+
+
+def an_event(n: int) -> h.SnapshotRequested:
+    return h.SnapshotRequested(1, n, 0, 1)
+
+
+async def test_pull() -> None:
+    async with live_feed(FAST) as server:
+        server.connect("svc", 10)
+        async with observing(url_of(server)) as feed:
+            assert feed.runtime is not None
+            assert feed.runtime.implementation == "peeps-python"
+            states = [await feed.pull_state() for _ in range(3)]
+            assert states[0].instant_ts < states[1].instant_ts < states[2].instant_ts
+            assert states[0].subsystems.connections[0].peer_id == "svc-10"
+
+
+async def test_push_pause_and_configure() -> None:
+    async with live_feed(SLOW) as server, observing(url_of(server)) as feed:
+        await feed.start(Source.EVENTS)
+        await server.pushing(Source.EVENTS)
+        server.publish(an_event(1))
+        assert await next_event(feed.receive) == 1
+        await feed.pause(Source.EVENTS)
+        await feed.request_runtime()
+        assert (await feed.receive()).message.HasField("runtime")
+        server.publish(an_event(2))
+        await feed.configure(interval_ms=700, retention_ms=9_000)
+        runtime = (await feed.receive()).message.runtime
+        assert (runtime.send_state_interval_ms, runtime.retention_period_ms) == (700, 9_000)
+        assert feed.runtime == runtime
+        await feed.unpause(Source.EVENTS)
+        assert await next_event(feed.receive) == 2
+        await feed.stop(Source.EVENTS)
+        await until(lambda: not server.feed.hub.wants(Source.EVENTS))
+
+
+async def next_event(receive: object) -> int:
+    while True:
+        received = await receive()  # type: ignore[operator]
+        if received.message.event.type.name == "SnapshotRequested":
+            return int(json.loads(received.message.event.content)["snapshot_id"])
+
+
+async def test_both_framings_are_understood() -> None:
+    async with live_feed(FAST) as server:
+        for path in ("/introspect", "/observer?protocol=signal"):
+            async with connected(url_of(server, path)) as connection:
+                payload, message = await connection.receive()
+                assert message.HasField("runtime")
+                assert message.SerializeToString() == payload
+                assert connection.frames_in == 1
+
+
+async def test_following_goes_on_after_the_server_was_away() -> None:
+    updates: list[Update] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.close()
+    url = f"ws://127.0.0.1:{port}/introspect"
+
+    def kinds() -> list[type]:
+        return [type(update) for update in updates]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow, url, PUSHABLE, updates.append)
+        await until(lambda: Lost in kinds())
+        for _ in range(2):
+            updates.clear()
+            async with live_feed(FAST, port=port):
+                await until(lambda: Connected in kinds() and kinds().count(Received) > 5)
+            await until(lambda: kinds()[-1] is Lost)
+            lost = updates[-1]
+            assert isinstance(lost, Lost)
+            assert lost.reason
+            assert 0 < lost.retry_in_s <= 10
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_first_attempt_may_be_the_last() -> None:
+    with pytest.raises(FeedUnavailable) as caught:
+        await follow("ws://127.0.0.1:1/introspect", [], lambda _update: None, wait_for_server=False)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["http://x/", "ws://", "ws://[", "nonsense", "ws://h:0/"])
+async def test_what_is_no_address_is_said_so(url: str) -> None:
+    with pytest.raises(FeedUnavailable, match="no WebSocket address"):
+        async with connected(url):
+            pass
+
+
+async def test_a_refused_upgrade_is_told_with_its_status() -> None:
+    async with live_feed(FAST) as server:
+        with pytest.raises(FeedUnavailable, match=r"refused with status 40\d"):
+            async with connected(url_of(server, "/nowhere")):
+                pass
+
+
+async def test_a_close_is_told_with_its_reason() -> None:
+    async with live_feed(FAST) as server:
+        with pytest.raises(FeedClosed, match="protocol= must be"):
+            async with connected(url_of(server, "/observer?protocol=x")) as connection:
+                await connection.receive()
+
+
+@pytest.mark.parametrize("frame", [b"\x01\x00\x00\x00torn", b"\xff\xff\xff", "€"])
+async def test_what_is_not_of_this_protocol_is_told(frame: bytes | str) -> None:
+    from ..support.introspection_server import scripted_server
+
+    async with scripted_server([frame]) as url:
+        with pytest.raises(UnreadableFrame):
+            async with connected(url) as connection:
+                await connection.receive()
+
+
+def test_waits_double_up_to_a_limit_and_begin_again() -> None:
+    retry = Retry()
+    waits = [retry.next_s() for _ in range(12)]
+    assert all(0.5 * 0.25 * 2**n <= wait <= 0.25 * 2**n for n, wait in enumerate(waits[:5]))
+    assert all(5 <= wait <= 10 for wait in waits[6:])
+    retry.succeeded()
+    assert retry.next_s() <= 0.25
+
+
+def test_a_signal_is_made_of_names_that_both_sides_know() -> None:
+    assert {s.name: s.value for s in Source} == dict(pb.ClientSignal.DataSource.items())
+    assert {s.name: s.value for s in Source} == dict(pb.ClientCommand.Source.items())
