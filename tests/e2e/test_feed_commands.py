@@ -69,7 +69,7 @@ def test_a_replay_is_recorded_inspected_and_watched(tmp_path: Path) -> None:
     with replaying(original) as url:
         done = run("record", copy, "--url", url, "--for", "3s")
         assert "messages" in done.stdout
-        watched = run("watch", "--url", url, "--once").stdout
+        watched = run("--url", url, "watch", "--once").stdout
     assert "peer1" in watched
     assert "go-libp2p 2 on test, me" in " ".join(watched.split())
     recorded = payloads(copy)
@@ -105,7 +105,7 @@ async def test_record_watch_and_settings_on_a_live_feed(tmp_path: Path) -> None:
 def test_record_keeps_what_is_there(tmp_path: Path) -> None:
     out = tmp_path / "precious.mock"
     out.write_bytes(b"precious")
-    done = run("record", out, "--url", "127.0.0.1:1", status=1)
+    done = run("record", out, "--url", "127.0.0.1:1", status=2)
     assert "exists" in done.stderr
     assert "--force" in done.stderr
     assert out.read_bytes() == b"precious"
@@ -114,7 +114,7 @@ def test_record_keeps_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["record", "watch"])
 def test_no_daemon_is_one_clear_line_and_leaves_nothing(command: str, tmp_path: Path) -> None:
     arguments = [tmp_path / "out.mock"] if command == "record" else []
-    done = run(command, *arguments, "--url", "127.0.0.1:1", status=1)
+    done = run(command, *arguments, "--url", "127.0.0.1:1", status=3)
     assert done.stderr.startswith("peeps: ws://127.0.0.1:1/introspect: ")
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -136,7 +136,7 @@ def test_inspect_and_replay_of_no_recording(content: bytes, tmp_path: Path) -> N
     path = tmp_path / "none.mock"
     path.write_bytes(content)
     run("inspect", path, status=1)
-    done = run("replay", path, "--listen", "127.0.0.1:0", status=1)
+    done = run("replay", path, "--listen", "127.0.0.1:0", status=3)
     assert "no State" in done.stderr
 
 

@@ -19,13 +19,13 @@ import click
 import trio
 
 from ..core.identity import safe_text
-from ..errors import PeepsError
+from ..errors import ConfigError, PeepsError
 from ..feed.client import Connected, Lost, Received, Update, follow
 from ..feed.inspection import Inspection
 from ..feed.modes import INTROSPECT, PUSHABLE
 from ..feed.recording import Damage, RecordingWriter, read_file
+from .source import default_url
 
-DEFAULT_URL = "http://127.0.0.1:9130"
 DEFAULT_REPLAY = "127.0.0.1:8080"
 """Where deployed observer tools look if nobody tells them otherwise."""
 
@@ -59,15 +59,18 @@ def feed_url(text: str) -> str:
     return parts._replace(scheme=scheme, path=path).geturl()
 
 
+def _url(ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    """The feed of --url, given here or before the command; else of this environment's peepsd."""
+    return feed_url(value or ctx.find_root().params.get("url") or default_url())
+
+
 def _server_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option(
             "--url",
-            envvar="PEEPS_URL",
-            default=DEFAULT_URL,
-            show_default=True,
-            show_envvar=True,
-            help="peepsd's HTTP address, or any ws:// address.",
+            callback=_url,
+            help="peepsd's HTTP address, or any ws:// address"
+            "  [default: PEEPS_HTTP, or http://127.0.0.1:9130].",
         ),
         click.option("--token", envvar="PEEPS_TOKEN", help="If peepsd wants one.  [PEEPS_TOKEN]"),
         click.option(
@@ -95,7 +98,7 @@ def record(
     try:
         file = out.open("wb" if force else "xb")
     except FileExistsError:
-        raise PeepsError(f"{out} exists", hint="choose another name, or --force") from None
+        raise ConfigError(f"{out} exists", hint="choose another name, or --force") from None
     except OSError as exc:
         raise PeepsError(f"cannot write {out}: {exc.strerror}") from None
     with file:
@@ -168,7 +171,7 @@ def watch(once: bool, duration: float, url: str, token: str | None, interval: fl
     """Watch processes, traffic and events live, until Ctrl-C."""
     from .feed_views import LiveView
 
-    view = LiveView(feed_url(url))
+    view = LiveView(url)
     with view.shown(once or not sys.stdout.isatty()):
         done = (lambda: view.has_state) if once else (lambda: False)
         _run(partial(_follow, url, token, interval, view.update, done), duration)
@@ -193,7 +196,7 @@ async def _follow(
 
         interval_ms = None if interval is None else round(interval * 1000)
         await follow(
-            feed_url(url),
+            url,
             PUSHABLE,
             told,
             token=token,
