@@ -4,6 +4,8 @@ Decides the order of starting and stopping, nothing else. Stopping is the revers
 nobody new is let in, the HTTP server ends, and last the store writes what is queued.
 """
 
+import os
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +21,8 @@ from .core.happenings import Bus, Happening, SnapshotCompleted
 from .core.limits import PeerLimits
 from .core.registry import Registry
 from .errors import ConfigError
+from .feed.live import Identity, LiveFeed
+from .feed.routes import websocket_routes
 from .http.answers_api import AnswersApi
 from .http.api import MAX_SNAPSHOTS_AT_ONCE, Api
 from .http.app import build_app
@@ -88,6 +92,11 @@ class _Daemon:
             retain_snapshots=config.retain_snapshots,
             retain_event_days=config.retain_event_days,
         )
+        self.feed = LiveFeed(
+            self.bus,
+            self.registry,
+            Identity(metadata.version("peeps"), f"{socket.gethostname()}-{os.getpid()}"),
+        )
         self.bus.subscribe(self.telemetry)
         self.bus.subscribe(self._sweep_after_snapshots)
         problems = Problems(self.bus, self.janitor.record)
@@ -141,6 +150,7 @@ class _Daemon:
         await nursery.start(self.decoders.run)
         await nursery.start(self.sandbox.run)
         await nursery.start(self.analyst.run)
+        nursery.start_soon(self.feed.run)
         try:
             listeners = await self.listener.open(config.listen.host, config.listen.port)
         except OSError as exc:
@@ -157,7 +167,8 @@ class _Daemon:
         import hypercorn.trio
 
         description = openapi_route(self.api.version)
-        app = build_app([*self.api.routes(), *self.answers.routes(), description])
+        feed = websocket_routes(self.feed)
+        app = build_app([*self.api.routes(), *self.answers.routes(), *feed, description])
         c = hypercorn.config.Config()
         c.bind = [str(self._config.http)]
         binds = await nursery.start(hypercorn.trio.serve, app, c)
@@ -173,6 +184,7 @@ class _Daemon:
     def statistics(self) -> dict[str, float]:
         """The daemon's numbers, by metric name."""
         budget = self.budget.statistics()
+        feed = self.feed.statistics()
         return {
             "connections": len(self.registry),
             "unidentified_connections": self.registry.without_hello(),
@@ -185,6 +197,9 @@ class _Daemon:
             "ingest_events_total": self.janitor.events_total,
             "receive_budget_used_bytes": budget["used_bytes"],
             "receive_budget_waiting": budget["waiting"],
+            "observers": feed["observers"],
+            "observer_queued_bytes": feed["queued_bytes"],
+            "observer_discarded_messages_total": feed["discarded_messages"],
             "uptime_seconds": trio.current_time() - self._started_s,
         }
 

@@ -17,6 +17,8 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "receive_budget_used_bytes": ("gauge", "replies held in memory"),
     "receive_budget_waiting": ("gauge", "connections waiting for memory"),
     "observers": ("gauge", "observers connected"),
+    "observer_queued_bytes": ("gauge", "messages waiting for slow or paused observers"),
+    "observer_discarded_messages_total": ("counter", "messages that slow observers lost"),
     "uptime_seconds": ("gauge", "seconds since the start"),
 }
 

@@ -1,0 +1,102 @@
+"""The feed of a real daemon: what an observer sees of a snapshot."""
+
+import json
+import socket
+from pathlib import Path
+
+import trio
+
+from peeps.wire.frames import encode_frame
+from peeps.wire.messages import Hello
+from peepsd.feed.pb import introspection_pb2 as pb
+
+from ..support.daemon import Daemon
+from ..support.observer_client import observer
+
+Signal = pb.ClientSignal
+
+
+def a_process(listen: tuple[str, int]) -> socket.socket:
+    """A process that says hello; the caller answers for it."""
+    peer = socket.create_connection(listen)
+    peer.sendall(encode_frame(Hello("svc", 4242, host="box", agent="test/1").to_json()))
+    return peer
+
+
+def read_frame(peer: socket.socket) -> dict[str, object]:
+    size = int.from_bytes(peer.recv(4, socket.MSG_WAITALL), "big")
+    message: dict[str, object] = json.loads(peer.recv(size, socket.MSG_WAITALL))
+    return message
+
+
+async def test_an_observer_follows_a_snapshot(daemon: Daemon) -> None:
+    host_port = int(daemon.url.rpartition(":")[2])
+    async with observer(host_port) as client:
+        runtime = (await client.next("runtime")).runtime
+        assert runtime.implementation == "peeps-python"
+        assert runtime.peer_id.endswith(f"-{daemon.process.pid}")
+        await client.next("state")
+        for source in (Signal.EVENTS, Signal.TRACE):
+            await client.signal(Signal.START_PUSH_EMITTER, source)
+        await client.signal(Signal.SEND_DATA, Signal.RUNTIME)
+        await client.next("runtime")
+        peer = await trio.to_thread.run_sync(a_process, daemon.listen)
+        with peer:
+            names = [(await client.message()).event.type.name for _ in range(2)]
+            assert names == ["ProcessConnected", "ProcessIdentified"]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.to_thread.run_sync, daemon.jump)
+                request = await trio.to_thread.run_sync(read_frame, peer)
+                assert (await client.message()).event.type.name == "SnapshotRequested"
+                await client.signal(Signal.SEND_DATA)
+                state = (await client.next("state")).state
+                [connection] = state.subsystems.connections
+                assert connection.peer_id == "svc-4242"
+                assert len(connection.streams.streams) == 1  # it has been asked
+                graph = {"process_name": "svc", "proc_key": "svc-4242", "nodes": [], "edges": []}
+                reply = {
+                    "type": "graph_reply",
+                    "snapshot_id": request["snapshot_id"],
+                    "process": "svc",
+                    "pid": 4242,
+                    "graph": graph,
+                }
+                peer.sendall(encode_frame(json.dumps(reply).encode()))
+            messages = [await client.message() for _ in range(3)]
+            names = [m.event.type.name or str(m.WhichOneof("payload")) for m in messages]
+            assert names == ["ProcessReplied", "SnapshotCompleted", "trace"]
+            trace = messages[2].trace
+            assert trace.snapshot_id == request["snapshot_id"]
+            [span] = trace.spans
+            assert span.outcome == pb.Trace.RESPONDED
+            assert (
+                0
+                < span.queued_ns
+                <= span.sent_ns
+                <= span.received_ns
+                <= span.decoded_ns
+                <= span.stored_ns
+                <= trace.completed_ns
+            )
+            assert span.reply_bytes > 0
+        event = (await client.message()).event
+        assert event.type.name == "ProcessDisconnected"
+        assert json.loads(event.content)["proc_key"] == "svc-4242"
+    metrics = daemon.get("/metrics").text
+    assert "peepsd_observers " in metrics
+
+
+def test_a_stuck_observer_does_not_keep_the_daemon_from_stopping(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        port = int(daemon.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as stuck:
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.sendall(
+                b"GET /observer HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                b"Sec-WebSocket-Version: 13\r\n\r\n" % port
+            )
+            for _ in range(1_000):
+                if "peepsd_observers 1" in daemon.get("/metrics").text:
+                    break
+            assert daemon.stop() == 0
