@@ -188,9 +188,6 @@ AGENT_VARIABLES: Mapping[str, str] = {
     "PEEPS_DASHBOARD": "agent: host:port of the daemon; unset means the agent does nothing at all",
     "PEEPS_PROCESS_NAME": "agent: name of this process, by default from the program",
 }
-CLIENT_VARIABLES: Mapping[str, str] = {
-    "PEEPS_URL": "peeps: where the daemon's HTTP is, by default http://127.0.0.1:9130",
-}
 
 
 def load(environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Config:
@@ -224,7 +221,7 @@ def _parse(setting: Setting, text: str, source: str) -> Any:
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
-    known = {s.variable for s in SETTINGS} | set(AGENT_VARIABLES) | set(CLIENT_VARIABLES)
+    known = {s.variable for s in SETTINGS} | set(AGENT_VARIABLES)
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, 1, 0.6)

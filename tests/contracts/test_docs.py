@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peepsd.config import AGENT_VARIABLES, CLIENT_VARIABLES, SETTINGS
+from peepsd.config import AGENT_VARIABLES, SETTINGS
 from peepsd.http.metrics import METRICS
 from peepsd.store.schema import schema_sql
 
@@ -23,13 +23,13 @@ def test_every_setting_is_documented_with_its_default(setting) -> None:  # type:
     assert row in read("operations.md")
 
 
-@pytest.mark.parametrize("variable", [*AGENT_VARIABLES, *CLIENT_VARIABLES])
+@pytest.mark.parametrize("variable", [*AGENT_VARIABLES])
 def test_every_variable_of_agent_and_client_is_documented(variable: str) -> None:
     assert f"| {variable} |" in read("operations.md")
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
-    known = {s.variable for s in SETTINGS} | set(AGENT_VARIABLES) | set(CLIENT_VARIABLES)
+    known = {s.variable for s in SETTINGS} | set(AGENT_VARIABLES)
     for path in [*DOCS.glob("*.md"), ROOT / "README.md"]:
         named = set(re.findall(r"\bPEEPS_[A-Z_]+[A-Z]\b", path.read_text()))
         assert named <= known, f"{path.name}: {sorted(named - known)}"
