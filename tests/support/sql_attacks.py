@@ -1,7 +1,7 @@
 """Statements that try to leave their snapshot, write, or never end.
 
 ATTACKS is every one; those of sql-attacks.json and those below. None is expected to succeed or to
-fail in a certain way: what must hold after each is in tests/component/store/test_sandbox.py.
+fail in a certain way: what must hold after each is in tests/component/test_sandbox.py.
 """
 
 import json

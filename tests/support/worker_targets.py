@@ -1,4 +1,4 @@
-"""What the children of tests/component/workers do when asked: well-behaved, rude and deadly."""
+"""What the children of test_worker_pool.py do when asked: well-behaved, rude and deadly."""
 
 import gc
 import json

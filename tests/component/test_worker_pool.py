@@ -22,7 +22,7 @@ from peepsd.workers.pool import (
     WorkerUnavailable,
 )
 
-ROOT = str(Path(__file__).parents[3])
+ROOT = str(Path(__file__).parents[2])
 LONG = 60.0
 
 

@@ -122,7 +122,7 @@ def _numbers(seen: bytes) -> set[object]:
 @pytest.mark.parametrize("table", ["nodes", "edges", "unresolved_edges", "ingest_events",
                                    "snapshots", "snapshot_processes"])  # fmt: skip
 def test_every_table_shows_this_snapshot_and_nothing_else(jail: Jail, table: str) -> None:
-    with sqlite3.connect(jail.path) as db:
+    with closing(sqlite3.connect(jail.path)) as db:
         cursor = db.execute(f"select * from {table} where snapshot_id = ?", (world.SCOPE,))
         columns, rows = [d[0] for d in cursor.description], cursor.fetchall()
     answer = jail.ask(f"select * from {table}")
@@ -384,7 +384,6 @@ async def test_what_is_committed_meanwhile_is_seen_by_the_next_request(tmp_path:
         async with sandbox_over(path, deadline_s=PATIENCE_S) as sandbox:
             sql = "select max(snapshot_id) from snapshots"
             assert json.loads(await sandbox.query(sql))["rows"] == [[4]]
-            with sqlite3.connect(path) as db:
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
                 db.execute("UPDATE snapshots SET completed_at_ns = 1 WHERE snapshot_id = 5")
-            db.close()
             assert json.loads(await sandbox.query(sql))["rows"] == [[5]]
