@@ -345,7 +345,7 @@ def _site(ins: Instructions, table: list[Region], offset: int) -> Site | None:
     if k is None:
         return None
     name = ins.name(k)
-    if name not in ("BEFORE_WITH", "CALL", "PRECALL", "CALL_KW"):
+    if name not in ("BEFORE_WITH", "CALL", "PRECALL", "CALL_KW", "CALL_FUNCTION_EX"):
         return None
     depths = stack_depths(ins.code, table)
     depth = depths.get(offset)
@@ -358,12 +358,15 @@ def _site(ins: Instructions, table: list[Region], offset: int) -> Site | None:
     if name == "CALL" and ins.name(k - 1) == "PRECALL":
         k -= 1  # 3.11: PRECALL is said to have popped the arguments already
         depth += arguments
-    site = Site("call", depth, arguments, name == "CALL_KW", None, None)
+    if name == "CALL_FUNCTION_EX":  # one tuple of arguments, and perhaps a dictionary
+        site = Site("call", depth, 1, bool(arguments & 1), None, None)
+    else:
+        site = Site("call", depth, arguments, name == "CALL_KW", None, None)
     after_callable = _where_depth_is(ins, depths, k, site.base + 2)
     if after_callable is None:
         return site
     first = None
-    if arguments:
+    if arguments and name != "CALL_FUNCTION_EX":
         after_first = _where_depth_is(ins, depths, k, site.base + 3)
         first = None if after_first is None else _written_as_names(ins, after_first)
     return site._replace(target=_written_as_names(ins, after_callable), first=first)

@@ -13,7 +13,7 @@ from types import BuiltinMethodType, FrameType, MethodType
 from typing import Any, NamedTuple
 
 from . import known_calls
-from .code_analysis import Site, analyse
+from .code_analysis import CodeAnalysis, Site, analyse
 from .expressions import Names, Unknown, text
 from .value_stack import PinnedFrame, Reader, make_reader
 
@@ -64,21 +64,35 @@ def prepare() -> str | None:
     return _why_not
 
 
+def reads_stacks() -> bool:
+    """Whether value stacks are read here."""
+    return _reader is not None
+
+
 class View:
-    """One frame through the readers that work for it."""
+    """One frame at one instant, through the reader that works here."""
 
-    __slots__ = ("_frame", "_pinned", "analysis", "code", "lasti")
+    __slots__ = ("_analysis", "_frame", "_pinned", "code", "lasti")
 
-    def __init__(self, frame: FrameType, reader: Reader | None = None) -> None:
+    def __init__(self, frame: FrameType) -> None:
         self._frame = frame
         self.code = frame.f_code
         self.lasti = frame.f_lasti
-        self.analysis = analyse(self.code)
+        self._analysis: CodeAnalysis | None = None
         self._pinned: PinnedFrame | None = None
-        reader = reader or _reader
-        if reader is not None:
-            with contextlib.suppress(Unknown):
-                self._pinned = PinnedFrame(reader, frame)
+
+    @property
+    def analysis(self) -> CodeAnalysis:
+        """What the frame's code says about itself."""
+        if self._analysis is None:
+            self._analysis = analyse(self.code)
+        return self._analysis
+
+    def _pin(self) -> PinnedFrame | None:
+        """The frame's slots; None on interpreters where they are not read. Raises Moved."""
+        if self._pinned is None and _reader is not None:
+            self._pinned = PinnedFrame(_reader, self._frame, self.lasti)
+        return self._pinned
 
     def variable(self, name: str) -> Any:
         """The value of a variable. Raises KeyError if it has none, Unknown if it cannot be told."""
@@ -87,8 +101,9 @@ class View:
             if issubclass(type(namespace), dict):
                 return dict.__getitem__(namespace, name)
             raise Unknown("not a plain namespace")
-        if self._pinned is not None:
-            return self._pinned.variable(name)
+        pinned = self._pin()
+        if pinned is not None:
+            return pinned.variable(name)
         if sys.version_info >= (3, 13):
             return self._frame.f_locals[name]  # looks through to the frame and keeps nothing
         raise Unknown("variables cannot be read without changing the frame")
@@ -110,16 +125,22 @@ class View:
         """What the frame has entered by `with`, or acquired for a `finally` to release."""
         for entered in self.analysis.active_withs(self.code, self.lasti):
             name = None if entered.manager is None else text(entered.manager)
-            if self._pinned is not None:
-                with contextlib.suppress(Unknown):
-                    bound_exit = self._pinned.stack_object(entered.depth - 1)
+            with contextlib.suppress(Unknown):
+                pinned = self._pin()
+                if pinned is not None:
+                    bound_exit = pinned.stack_object(entered.depth - 1)
                     yield Held(_owner_of(bound_exit), BY_STACK, name)
-            elif entered.manager is not None:
-                with contextlib.suppress(Unknown):
+                elif entered.manager is not None:
                     yield Held(self._names().evaluate(entered.manager), BY_NAME, name)
         for expression in self.analysis.active_releases(self.code, self.lasti):
             with contextlib.suppress(Unknown):
                 yield Held(self._names().evaluate(expression), BY_FINALLY, text(expression))
+
+    def called_name(self) -> str | None:
+        """The name that the program calls at the frame's instruction, right or wrong."""
+        site = self.analysis.site(self.code, self.lasti)
+        target = None if site is None else site.target
+        return None if target is None else str(target[-1])
 
     def operation(self) -> Operation | None:
         """The known C function that the frame is in; None if it is in none, or may have returned.
@@ -131,9 +152,10 @@ class View:
         if site is None:
             return None
         try:
-            if self._pinned is None:
+            pinned = self._pin()
+            if pinned is None:
                 return self._operation_by_name(site)
-            return _operation_on_stack(self._pinned, site)
+            return _operation_on_stack(pinned, site)
         except Unknown:
             return None
 

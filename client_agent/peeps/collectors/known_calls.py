@@ -6,14 +6,15 @@ know what a call waits for (`threads` does).
 """
 
 import sys
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, CodeType
 from typing import Any
 
+from ..rules import find_code
 from ..statics import class_attribute
 
 _METHODS: dict[tuple[str, str], tuple[str, ...]] = {
     ("_thread", "LockType"): ("acquire", "acquire_lock", "__enter__"),
-    ("_thread", "RLock"): ("acquire", "__enter__"),
+    ("_thread", "RLock"): ("acquire", "__enter__", "_acquire_restore"),
     ("_thread", "_ThreadHandle"): ("join",),
     ("_queue", "SimpleQueue"): ("get",),
     ("_multiprocessing", "SemLock"): ("acquire", "__enter__"),
@@ -77,6 +78,12 @@ def refresh() -> None:
 def has_method(cls: type, name: str) -> bool:
     """Whether `name`, as instances of `cls` have it, is one of the known methods."""
     return id(class_attribute(cls, name)) in methods
+
+
+def find_code_in(module: str, qualname: str) -> CodeType | None:
+    """The code of a library's function, if the library is loaded and has it."""
+    found = sys.modules.get(module)
+    return None if found is None else find_code(found, qualname)
 
 
 def _loaded(module: str, name: str) -> Any:

@@ -174,7 +174,7 @@ def _compare_raw(
 def _compare(
     reader: Reader, frame: FrameType, lock: object, items: list[Any], probe: object
 ) -> None:
-    pinned = PinnedFrame(reader, frame)
+    pinned = PinnedFrame(reader, frame, frame.f_lasti)
     (entered,) = pinned.analysis.active_withs(pinned.code, pinned.lasti)
     bound_exit: Any = pinned.stack_object(entered.depth - 1)
     seen = [pinned.variable("items"), pinned.variable("probe"), bound_exit.__self__]
@@ -190,13 +190,13 @@ class PinnedFrame:
 
     __slots__ = ("_address", "_frame", "_pointer", "_reader", "analysis", "code", "lasti")
 
-    def __init__(self, reader: Reader, frame: FrameType) -> None:
+    def __init__(self, reader: Reader, frame: FrameType, lasti: int) -> None:
         layout = reader.layout
         self._reader = reader
         self._frame = frame
         self.code: CodeType = frame.f_code
         self.analysis = analyse(self.code)
-        self.lasti = lasti = frame.f_lasti
+        self.lasti = lasti
         self._pointer = pointer = reader.word(id(frame) + _FRAME_POINTER)
         address: int = pointer.value
         self._address = address

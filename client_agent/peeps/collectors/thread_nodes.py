@@ -1,0 +1,80 @@
+"""From what was seen of a thread to its node and edges.
+
+Decides the attributes of a thread and when a wait is certain enough for an edge. Refuses to know
+frames and objects: it is given plain values.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..cut import Seen
+from ..graph import Graph, Ref, location, own_place
+from .thread_waits import ThreadWait
+
+if TYPE_CHECKING:
+    from .threads import ThreadRow
+
+NOT_WAITS = frozenset(("idle", "event_loop"))
+"""What threads do when they have nothing to do: nobody is stuck because of it."""
+_UNSURE = "at a lock whose holder was not found, and it ran again right after the cut"
+_DID_NOT_RUN = "it did not run for a while"
+
+
+def build_thread(row: "ThreadRow", graph: Graph, seen: Seen, was_patient: bool) -> None:
+    """The node of a thread and what it needs. `was_patient`: it really stood still."""
+    thread = seen.threads.get(row.ident)
+    places = seen.places.stack(row.spots)
+    wait = row.wait
+    certainty = _certainty(row.ident, wait, seen, was_patient)
+    node = graph.node(
+        *seen.thread_ref(row.ident),
+        label=(thread and thread.name) or f"thread {row.ident}",
+        name=thread and thread.name,
+        native_id=thread and thread.native_id,
+        daemon=thread and thread.daemon,
+        state=_state(wait),
+        waits_for=wait.kind if wait else None,
+        op=wait.op if wait else None,
+        unsure=_UNSURE if certainty is None and wait is not None else None,
+        stack=graph.stack(places),
+        **location(own_place(places)),
+    )
+    if wait is None or certainty is None:
+        return
+    if wait.kind == "sleep":
+        asleep = graph.node("sleep", f"thread-{row.ident:x}", label="sleep")
+        graph.edge(node, asleep, "needs", inferred=wait.inferred)
+    how = certainty or wait.inferred
+    for ref in wait.needs:
+        graph.edge(node, graph.ref(ref), "needs", op=wait.op, inferred=how)
+    task = seen.facts.thread_task.get(row.ident)
+    if task is not None and wait.kind not in NOT_WAITS:
+        graph.edge(graph.ref(task), node, "needs", relation="runs on it")
+
+
+def _state(wait: ThreadWait | None) -> str:
+    if wait is None:
+        return "running"
+    return "idle" if wait.kind in NOT_WAITS else "waiting"
+
+
+def _certainty(ident: int, wait: ThreadWait | None, seen: Seen, was_patient: bool) -> str | None:
+    """Why a wait is believed ("" if it was simply seen); None if it is not."""
+    if wait is None or wait.contended is None:
+        return ""
+    ref, owner = wait.contended
+    if was_patient:
+        return _DID_NOT_RUN
+    if not holders_of(ref, seen):
+        return None
+    if owner == ident:  # it owns the lock: entering it again does not block
+        return None
+    return ""
+
+
+def holders_of(ref: Ref, seen: Seen) -> list[Ref]:
+    """Who holds a lock, as far as it was found."""
+    return [
+        holding.holder
+        for holding in seen.facts.holders.get(ref, ())
+        if (ref, holding.holder) not in seen.facts.released
+    ]

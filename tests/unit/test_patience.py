@@ -1,0 +1,39 @@
+"""Whether a thread ran is asked of the kernel, of threads that surely did or did not."""
+
+import sys
+import threading
+
+import pytest
+
+from peeps.collectors.patience import Watch
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+
+
+def test_who_ran_and_who_did_not() -> None:
+    ended = threading.Event()
+    lock = threading.Lock()
+    lock.acquire()
+    stuck = threading.Thread(target=lock.acquire)
+
+    def spin() -> None:
+        while not ended.is_set():
+            pass
+
+    busy = threading.Thread(target=spin)
+    stuck.start()
+    busy.start()
+    try:
+        # Until the stuck one has reached its lock, it may still run a little.
+        while (found := Watch([stuck.native_id, busy.native_id, None]).did_not_run()) == set():
+            pass
+        assert found == {stuck.native_id}
+    finally:
+        ended.set()
+        lock.release()
+        busy.join()
+        stuck.join()
+
+
+def test_threads_that_are_gone_are_not_believed() -> None:
+    assert Watch([999_999_999]).did_not_run() == set()
