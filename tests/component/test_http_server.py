@@ -269,12 +269,27 @@ async def test_a_refused_body_is_drained_so_that_the_reason_is_read() -> None:
 
 
 async def test_a_refused_body_in_many_small_pieces_holds_nothing_up() -> None:
-    """An inbox that is full when the refusal is sent must not lock the two together."""
     async with running(max_connections=1) as server:
         pieces = "Transfer-Encoding: chunked\n\n" + "1\nx\n" * 50  # each a message of its own
         answer = await server.say(POST_JSON + pieces)
         assert answer.status == 411
         await server.until_served()
+
+
+async def test_a_full_inbox_holds_the_client_up_but_not_the_news_that_it_is_gone() -> None:
+    gone = {"type": "websocket.disconnect"}
+    inbox = connection_module._Inbox(gone)
+    for _ in range(connection_module.APP_QUEUE):
+        await inbox.put({"type": "websocket.receive"})
+    with trio.move_on_after(0.05) as held_up:
+        await inbox.put({"type": "websocket.receive"})
+    assert held_up.cancelled_caught
+    with trio.fail_after(LONG):
+        await inbox.put(gone)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(inbox.put, {"type": "websocket.receive"})
+            await trio.testing.wait_all_tasks_blocked()
+            await inbox.end()  # nobody reads: whoever waits may go
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
