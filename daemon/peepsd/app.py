@@ -22,6 +22,7 @@ from .core.limits import PeerLimits
 from .core.registry import Registry
 from .errors import ConfigError
 from .feed.live import Identity, LiveFeed
+from .feed.participants import House, run_participants
 from .feed.routes import websocket_routes
 from .http.answers_api import AnswersApi
 from .http.api import MAX_SNAPSHOTS_AT_ONCE, Api
@@ -111,9 +112,9 @@ class _Daemon:
         )
         self.sandbox = SqlSandbox(Path(database.path), schema_sql())
         self.analyst = Analyst(Path(database.path))
-        intake = Intake(
-            self.registry, self.rounds, Decoder(self._decode_elsewhere), self.bus, problems
-        )
+        decoder = Decoder(self._decode_elsewhere)
+        intake = Intake(self.registry, self.rounds, decoder, self.bus, problems)
+        self.house = House(self.registry, self.rounds, self.bus, decoder.decode)
         self._shared = Services(
             self.registry,
             self.rounds,
@@ -151,6 +152,7 @@ class _Daemon:
         await nursery.start(self.sandbox.run)
         await nursery.start(self.analyst.run)
         nursery.start_soon(self.feed.run)
+        nursery.start_soon(run_participants, config.introspect, self.house)
         try:
             listeners = await self.listener.open(config.listen.host, config.listen.port)
         except OSError as exc:

@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from peeps.wire.limits import (
     CEILING_MAX_FRAME_BYTES,
@@ -62,6 +63,7 @@ class Config:
     token: str | None
     insecure: bool
     allowed_hosts: tuple[str, ...]
+    introspect: tuple[str, ...]
     log_level: str
 
 
@@ -124,6 +126,19 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _websocket_urls(text: str) -> tuple[str, ...]:
+    urls = _words(text)
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            is_usable = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            raise ValueError("is not ws://host:port/path")
+    return urls
+
+
 def _level(text: str) -> str:
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("is not debug, info, warning or error")
@@ -139,6 +154,8 @@ class Setting:
     default: str
     parse: Callable[[str], Any]
     help: str
+    is_repeatable: bool = False
+    """The flag may be given several times; the variable separates values by commas."""
 
     @property
     def variable(self) -> str:
@@ -180,6 +197,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "allowed_hosts", "", _words, "more names (host or host:port) that HTTP requests may use"
+    ),
+    Setting(
+        "introspect",
+        "",
+        _websocket_urls,
+        "libp2p introspection servers (ws://host:port/introspect) to ask in every snapshot",
+        is_repeatable=True,
     ),
     Setting("log_level", "info", _level, "debug, info, warning or error"),
 )

@@ -26,8 +26,16 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """One option for each setting; values stay text until config.load parses them."""
     for setting in reversed(config.SETTINGS):
         text = f"{setting.help} [{setting.variable}; default: {setting.default or 'none'}]"
-        command = click.option(setting.flag, setting.field, metavar="VALUE", help=text)(command)
+        how: dict[str, Any] = {"metavar": "VALUE", "help": text}
+        if setting.is_repeatable:
+            how |= {"multiple": True, "callback": _joined}
+        command = click.option(setting.flag, setting.field, **how)(command)
     return command
+
+
+def _joined(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """A flag that was given several times, as its variable would say it."""
+    return ",".join(values) or None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

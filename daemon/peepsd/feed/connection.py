@@ -38,6 +38,7 @@ class FeedConnection:
         self.url = url
         self.bytes_in = self.bytes_out = 0
         self.frames_in = self.frames_out = 0
+        self.local_address = websocket.local_address
         self._websocket = websocket
         self._pending: deque[bytes] = deque()
 

@@ -67,7 +67,8 @@ def parse_url(url: str) -> SplitResult:
 class WebSocket:
     """An open connection. One task may receive while others send."""
 
-    def __init__(self, stream: trio.abc.Stream, max_message_bytes: int) -> None:
+    def __init__(self, stream: trio.abc.Stream, local_address: str, max_message_bytes: int) -> None:
+        self.local_address = local_address
         self._stream = stream
         self._protocol = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
         self._max_message_bytes = max_message_bytes
@@ -166,9 +167,9 @@ async def open_websocket(
     port = parts.port or _PORTS[parts.scheme]
     host = parts.hostname or ""
     with trio.fail_after(connect_s):
-        stream = await _connect(host, port, use_tls=parts.scheme == "wss")
+        stream, local_address = await _connect(host, port, use_tls=parts.scheme == "wss")
     try:
-        websocket = WebSocket(stream, max_message_bytes)
+        websocket = WebSocket(stream, local_address, max_message_bytes)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         with trio.fail_after(connect_s):
             await websocket._open(parts.netloc.rpartition("@")[2], target, headers)
@@ -178,15 +179,18 @@ async def open_websocket(
         await trio.aclose_forcefully(stream)
 
 
-async def _connect(host: str, port: int, *, use_tls: bool) -> trio.abc.Stream:
+async def _connect(host: str, port: int, *, use_tls: bool) -> tuple[trio.abc.Stream, str]:
+    """A stream, and our end's address."""
+    tcp = await trio.open_tcp_stream(host, port)
+    name = tcp.socket.getsockname()
+    local = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
     if not use_tls:
-        return await trio.open_tcp_stream(host, port)
-    stream = await trio.open_ssl_over_tcp_stream(
-        host, port, ssl_context=ssl.create_default_context(), https_compatible=True
-    )
+        return tcp, local
+    context = ssl.create_default_context()
+    tls = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
     try:
-        await stream.do_handshake()
+        await tls.do_handshake()
     except BaseException:
-        await trio.aclose_forcefully(stream)
+        await trio.aclose_forcefully(tls)
         raise
-    return stream
+    return tls, local

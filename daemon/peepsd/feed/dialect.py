@@ -1,0 +1,138 @@
+"""How to talk to an introspection server that we dialled, and which sort it is. Pure.
+
+Servers of the first generation push from the start, or greet and can be pulled; those of the
+second are silent (or send all but States) until they hear HELLO. Both accept nearly every frame
+of the other as something else, so this listens first and speaks when it knows, or when the
+server has been silent for SILENCE_S. Refuses to know sockets and framing.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from .generation import Generation
+from .pb import introspection_pb2 as pb
+
+SILENCE_S = 0.6
+"""Longer than our own /observer waits for a first frame."""
+
+FIRST_ID = 1000
+"""Ids of commands start here: a server that took our commands for signals would see numbers
+that are no signals, and not a pause."""
+
+_HELLO_CONFIG = pb.Configuration(retention_period_ms=120_000, state_snapshot_interval_ms=2_000)
+"""What deployed observers ask for; some servers refuse a HELLO without."""
+
+ClientMessage = pb.ClientSignal | pb.ClientCommand
+
+
+class _Stage(enum.Enum):
+    LISTENING = enum.auto()
+    GREETING = enum.auto()
+    KNOWN = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The server answered with an error. request_id None: not to a request for a State."""
+
+    text: str
+    request_id: int | None
+
+
+class Dialect:
+    """One connection's. Feed it every message; send what it gives."""
+
+    def __init__(self, generation: Generation | None = None) -> None:
+        """`generation`: what somebody knows already; None: find out."""
+        self._stage = _Stage.LISTENING
+        self._generation = generation
+        self._next_id = FIRST_ID
+        self._hello_id = 0
+        self._early_requests = 0
+        self._requests: set[int] = set()
+
+    @property
+    def generation(self) -> Generation | None:
+        """Which generation the server is of; None: not known yet."""
+        return self._generation
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether silence would tell something."""
+        return self._stage is _Stage.LISTENING
+
+    def opened(self) -> list[ClientMessage]:
+        """What to send first."""
+        if self._generation is Generation.SIGNAL:
+            self._stage = _Stage.KNOWN
+        return [self._hello()] if self._generation is Generation.COMMAND else []
+
+    def silent(self) -> list[ClientMessage]:
+        """Nothing told the generation for SILENCE_S."""
+        return [self._hello()] if self.is_listening else []
+
+    def received(self, message: pb.ServerMessage) -> tuple[list[ClientMessage], Refusal | None]:
+        """What to send on this message, and whether it is an error."""
+        if message.HasField("response"):
+            return self._answered(message.response)
+        if message.HasField("notice") and message.notice.kind == pb.ServerNotice.REJECTED_SIGNAL:
+            return [], Refusal(message.notice.detail, None)
+        if self.is_listening and _is_of_signals(message):
+            self._generation, self._stage = Generation.SIGNAL, _Stage.KNOWN
+            return self._late_requests(), None
+        return [], None
+
+    def request_state(self) -> list[ClientMessage]:
+        """Ask for a State, now or as soon as it is known how."""
+        if self._stage is not _Stage.KNOWN:
+            self._early_requests += 1
+            return []
+        if self._generation is Generation.SIGNAL:
+            return [pb.ClientSignal(version=pb.Version(version=1))]  # SEND_DATA STATE
+        command = self._command(pb.ClientCommand.REQUEST, pb.ClientCommand.STATE)
+        self._requests.add(command.id)
+        return [command]
+
+    def _answered(self, response: pb.CommandResponse) -> tuple[list[ClientMessage], Refusal | None]:
+        is_ok = response.result == pb.CommandResponse.OK
+        if response.id == self._hello_id and self._stage is _Stage.GREETING:
+            if not is_ok:
+                return [], Refusal(f"HELLO was refused: {response.error}", None)
+            self._stage = _Stage.KNOWN
+            return [
+                self._command(pb.ClientCommand.REQUEST, pb.ClientCommand.RUNTIME),
+                # Some servers answer a request with a State only while States are pushed.
+                self._command(pb.ClientCommand.PUSH_ENABLE, pb.ClientCommand.STATE),
+                *self._late_requests(),
+            ], None
+        is_request = response.id in self._requests
+        self._requests.discard(response.id)
+        if is_ok:
+            return [], None
+        return [], Refusal(response.error or "ERR", response.id if is_request else None)
+
+    def _hello(self) -> ClientMessage:
+        self._generation, self._stage = Generation.COMMAND, _Stage.GREETING
+        hello = self._command(pb.ClientCommand.HELLO)
+        hello.config.CopyFrom(_HELLO_CONFIG)
+        self._hello_id = hello.id
+        return hello
+
+    def _command(
+        self,
+        command: pb.ClientCommand.Command,
+        source: pb.ClientCommand.Source = pb.ClientCommand.STATE,
+    ) -> pb.ClientCommand:
+        self._next_id += 1
+        return pb.ClientCommand(
+            version=pb.Version(version=1), id=self._next_id, command=command, source=source
+        )
+
+    def _late_requests(self) -> list[ClientMessage]:
+        count, self._early_requests = self._early_requests, 0
+        return self.request_state() if count else []
+
+
+def _is_of_signals(message: pb.ServerMessage) -> bool:
+    """Servers of commands send no State unasked, and no settings in their Runtime."""
+    return message.HasField("state") or message.runtime.send_state_interval_ms > 0

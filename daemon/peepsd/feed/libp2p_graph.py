@@ -1,0 +1,204 @@
+"""The State of a libp2p node as a graph of this project's vocabulary. Pure.
+
+Decides nodes, edges and attributes. The node itself has an id that any participant can name;
+everything else is named under it, because ids are unique across processes and two nodes may
+see the same peer. Each peer touches the node that it is, so that two participating nodes find
+each other; a peer that does not participate stays an unresolved edge.
+
+    libp2p_node:ID                       dht_bucket:ID/CPL
+    libp2p_peer:ID/PEER                  libp2p_connection:ID/HEX   libp2p_stream:ID/HEX/HEX
+
+Nothing here waits for anything: there is no `needs` edge.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from .pb import introspection_pb2 as pb
+
+Attributes = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Graph:
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    edges: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+
+    def node(self, node_id: str, kind: str, label: str, attributes: Attributes) -> str:
+        known = self.nodes.setdefault(node_id, {"id": node_id, "kind": kind, "label": label})
+        known.setdefault("attrs", {}).update(_set(attributes))
+        return node_id
+
+    def edge(self, src: str, kind: str, dst: str) -> None:
+        self.edges[src, dst, kind] = {"src": src, "dst": dst, "kind": kind, "attrs": {}}
+
+
+def graph_reply(
+    state: pb.State, runtime: pb.Runtime, url: str, snapshot_id: int, process: str
+) -> bytes:
+    """The State as the reply that a process would have sent (one frame's payload)."""
+    graph = graph_of(state, runtime, url)
+    return orjson.dumps(
+        {
+            "type": "graph_reply",
+            "snapshot_id": snapshot_id,
+            "process": process,
+            "pid": 0,  # a node that is dialled does not tell
+            "captured_at_ns": min(state.instant_ts * 1_000_000, 2**63 - 1) or None,
+            "graph": graph,
+        }
+    )
+
+
+def graph_of(state: pb.State, runtime: pb.Runtime, url: str) -> dict[str, Any]:
+    """Nodes and edges of one State."""
+    me = runtime.peer_id or url
+    graph = _Graph()
+    own = graph.node(
+        f"libp2p_node:{me}",
+        "libp2p_node",
+        f"{runtime.implementation} {runtime.version}".strip() or me,
+        {
+            "peer_id": runtime.peer_id,
+            "implementation": runtime.implementation,
+            "version": runtime.version,
+            "platform": runtime.platform,
+            "url": url,
+            "instant_ts": state.instant_ts,
+            "start_ts": state.start_ts,
+            "snapshot_duration_ms": state.snapshot_duration_ms,
+            **_traffic(state.traffic),
+        },
+    )
+    for connection in state.subsystems.connections:
+        _add_connection(graph, me, own, connection)
+    _add_dht(graph, me, own, state.subsystems.dht)
+    return {
+        "process_name": runtime.implementation,
+        "proc_key": me,
+        "nodes": list(graph.nodes.values()),
+        "edges": list(graph.edges.values()),
+    }
+
+
+def _add_connection(graph: _Graph, me: str, own: str, connection: pb.Connection) -> None:
+    timeline, endpoints = connection.timeline, connection.endpoints
+    number = connection.id.hex()
+    node = graph.node(
+        f"libp2p_connection:{me}/{number}",
+        "libp2p_connection",
+        f"connection {number} with {connection.peer_id}",
+        {
+            "peer_id": connection.peer_id,
+            "status": _name(pb.Status, connection.status),
+            "role": _name(pb.Role, connection.role),
+            "transport_id": connection.transport_id.hex(),
+            "src_multiaddr": endpoints.src_multiaddr,
+            "dst_multiaddr": endpoints.dst_multiaddr,
+            "open_ts": timeline.open_ts,
+            "upgraded_ts": timeline.upgraded_ts,
+            "close_ts": timeline.close_ts,
+            "latency_ns": connection.latency_ns,
+            "multiplexer": connection.attribs.multiplexer,
+            "encryption": connection.attribs.encryption,
+            "tags": list(connection.user_provided_tags),
+            **_traffic(connection.traffic),
+        },
+    )
+    peer = _add_peer(graph, me, connection.peer_id)
+    graph.edge(peer, "touches", f"libp2p_node:{connection.peer_id}")
+    graph.edge(own if connection.role == pb.INITIATOR else peer, "spawned", node)
+    graph.edge(node, "touches", own)
+    graph.edge(node, "touches", peer)
+    relay = connection.conn_id or connection.conn.id
+    if relay:
+        graph.edge(node, "touches", f"libp2p_connection:{me}/{relay.hex()}")
+    for stream in connection.streams.streams:
+        _add_stream(graph, node, own if stream.role == pb.INITIATOR else peer, stream)
+
+
+def _add_stream(graph: _Graph, connection: str, opener: str, stream: pb.Stream) -> None:
+    node = graph.node(
+        f"{connection.replace('connection', 'stream', 1)}/{stream.id.hex()}",
+        "libp2p_stream",
+        stream.protocol,
+        {
+            "protocol": stream.protocol,
+            "status": _name(pb.Status, stream.status),
+            "role": _name(pb.Role, stream.role),
+            "open_ts": stream.timeline.open_ts,
+            "close_ts": stream.timeline.close_ts,
+            "latency_ns": stream.latency_ns,
+            "tags": list(stream.user_provided_tags),
+            **_traffic(stream.traffic),
+        },
+    )
+    graph.edge(opener, "spawned", node)
+    graph.edge(node, "touches", connection)
+
+
+def _add_dht(graph: _Graph, me: str, own: str, dht: pb.DHT) -> None:
+    if not dht.ByteSize():
+        return
+    queries = {
+        f"{direction}_{result}": getattr(gauge, result)
+        for direction, gauge in (("in", dht.incoming_queries), ("out", dht.outgoing_queries))
+        for result in ("success", "error", "timeout")
+    }
+    params = dht.params
+    about = {
+        "protocol": dht.protocol,
+        "enabled": dht.enabled,
+        "start_ts": dht.start_ts,
+        "k": params.k,
+        "alpha": params.alpha,
+        "beta": params.beta,
+        "disjoint_paths": params.disjoint_paths,
+        "queries": _set(queries),
+    }
+    graph.nodes[own]["attrs"]["dht"] = _set(about)
+    for bucket in dht.buckets:
+        node = graph.node(
+            f"dht_bucket:{me}/{bucket.cpl}",
+            "dht_bucket",
+            f"bucket {bucket.cpl}",
+            {"cpl": bucket.cpl, "peers": len(bucket.peers)},
+        )
+        graph.edge(own, "touches", node)
+        for entry in bucket.peers:
+            peer = _add_peer(graph, me, entry.peer_id)
+            status = _name(pb.DHT.PeerInDHT.Status, entry.status)
+            about = {"dht_status": status, "age_in_bucket": entry.age_in_bucket}
+            graph.nodes[peer]["attrs"].update(_set(about))
+            graph.edge(node, "touches", peer)
+
+
+def _add_peer(graph: _Graph, me: str, peer_id: str) -> str:
+    return graph.node(f"libp2p_peer:{me}/{peer_id}", "libp2p_peer", peer_id, {"peer_id": peer_id})
+
+
+def _traffic(traffic: pb.Traffic) -> Attributes:
+    return {
+        f"{direction}_{name}": value
+        for direction, gauge in (("in", traffic.traffic_in), ("out", traffic.traffic_out))
+        for name, value in (
+            ("bytes", gauge.cum_bytes),
+            ("packets", gauge.cum_packets),
+            ("bytes_per_s", gauge.inst_bw),
+        )
+    }
+
+
+def _set(attributes: Attributes) -> Attributes:
+    """Without what the node did not say: protobuf cannot tell 0 and empty from absent."""
+    return {name: value for name, value in attributes.items() if value not in (0, "", [], {})}
+
+
+def _name(enum: Any, number: int) -> str:
+    """An enum's name; a number of a later revision as it is."""
+    try:
+        return str(enum.Name(number)).lower()
+    except ValueError:
+        return str(number)
