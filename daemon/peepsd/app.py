@@ -16,10 +16,12 @@ from pathlib import Path
 import structlog
 import trio
 
+from . import triggers
 from .config import Address, Config
 from .core.happenings import Bus, Happening, SnapshotCompleted
 from .core.limits import PeerLimits
 from .core.registry import Registry
+from .core.summary import SnapshotSummary
 from .errors import ConfigError
 from .feed.live import Identity, LiveFeed
 from .feed.participants import House, run_participants
@@ -61,6 +63,7 @@ class Running:
     rounds: SnapshotRounds
     registry: Registry
     bus: Bus
+    take: triggers.Take
 
 
 @asynccontextmanager
@@ -159,9 +162,11 @@ class _Daemon:
             raise _cannot_listen("PEEPS_LISTEN", config.listen, exc) from None
         nursery.start_soon(self.listener.serve, listeners)
         http = await self._start_http(nursery)
+        if config.every:
+            nursery.start_soon(triggers.every, config.every, self.take)
         port = listeners[0].socket.getsockname()[1]
         return Running(
-            Address(config.listen.host, port), http, self.rounds, self.registry, self.bus
+            Address(config.listen.host, port), http, self.rounds, self.registry, self.bus, self.take
         )
 
     async def _start_http(self, nursery: trio.Nursery) -> Address:
@@ -175,6 +180,10 @@ class _Daemon:
         c.bind = [str(self._config.http)]
         binds = await nursery.start(hypercorn.trio.serve, app, c)
         return Address("127.0.0.1", int(binds[0].rpartition(":")[2]))
+
+    async def take(self) -> SnapshotSummary:
+        """A snapshot as configured."""
+        return await self.rounds.take(self._config.timeout_ms)
 
     async def _decode_elsewhere(self, payload: bytes) -> bytes:
         return await self.decoders.call(payload, deadline_s=DECODE_DEADLINE_S)

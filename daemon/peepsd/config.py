@@ -55,6 +55,8 @@ class Config:
     db: str
     timeout_ms: int
     grace_ms: int
+    every: float
+    """Seconds between snapshots that are taken by themselves; 0: none are."""
     max_frame_bytes: int
     receive_budget_bytes: int
     max_connections: int
@@ -100,6 +102,22 @@ def _number(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _duration(text: str) -> float:
+    """Seconds of 500ms, 2s, 1m, 1h, or a number of seconds."""
+    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
+    number = text.removesuffix(unit)
+    try:
+        seconds = float(number) * _UNITS.get(unit, 1.0)
+    except ValueError:
+        raise ValueError("is no duration, such as 500ms, 2s or 1m") from None
+    if seconds != 0 and not 0.1 <= seconds <= 86_400:
+        raise ValueError("is neither 0 nor between 100ms and 24h")
+    return seconds
 
 
 def _flag(text: str) -> bool:
@@ -176,6 +194,7 @@ SETTINGS: tuple[Setting, ...] = (
         "timeout_ms", "5000", _integer(1, MAX_TIMEOUT_MS), "how long a snapshot waits for replies"
     ),
     Setting("grace_ms", "500", _integer(0, MAX_TIMEOUT_MS), "what is added to the timeout"),
+    Setting("every", "0", _duration, "take a snapshot by itself so often, such as 2s; 0: never"),
     Setting(
         "max_frame_bytes",
         str(DEFAULT_MAX_FRAME_BYTES),

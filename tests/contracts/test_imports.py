@@ -34,7 +34,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "feed": ({"feed", "core", "errors"}, STORE_ONLY),
 }
 FREE_ROOMS = {"app", "cli", "mcp"}
-SHARED_MODULES = {"errors", "config", "log", "notify", "telemetry", "__main__", "__init__"}
+SHARED_MODULES = {
+    "errors", "config", "log", "notify", "telemetry", "triggers", "__main__", "__init__",
+}  # fmt: skip
 
 
 def modules(root: Path) -> list[Path]:

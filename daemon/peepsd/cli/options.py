@@ -99,7 +99,7 @@ def asking(*, at: bool = True, fresh: bool = True) -> Callable[[F], F]:
             click.option(
                 "--url",
                 metavar="URL",
-                help="The daemon to ask [default: PEEPS_HTTP, or http://127.0.0.1:9130].",
+                help="The daemon to ask [default: PEEPS_URL, or http://127.0.0.1:9130].",
             ),
         ]
         if at:

@@ -1,7 +1,7 @@
 """The `peepsd` command: settings in, a daemon running until it is told to stop.
 
 Decides flags (one for each row of the settings table), exit statuses and signals: SIGINT and
-SIGTERM stop it in order; a second one stops it at once.
+SIGTERM stop it in order; a second one stops it at once. SIGUSR1 takes a snapshot.
 """
 
 import os
@@ -15,7 +15,7 @@ import click
 import structlog
 import trio
 
-from .. import app, config, log
+from .. import app, config, log, triggers
 from ..errors import ConfigError, PeepsError
 from ..notify import notify
 
@@ -55,7 +55,8 @@ def peepsd(**flags: str | None) -> None:
 
 async def _serve(settings: config.Config) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with app.running(settings) as daemon:
+        async with app.running(settings) as daemon, trio.open_nursery() as nursery:
+            await nursery.start(triggers.on_signal, daemon.take)
             logger.info(
                 "ready", listen=str(daemon.listen), http=f"http://{daemon.http}", db=settings.db
             )
@@ -64,6 +65,7 @@ async def _serve(settings: config.Config) -> None:
                 logger.info("stopping", signal=signal.Signals(number).name)
                 notify("STOPPING=1")
                 break
+            nursery.cancel_scope.cancel()
             # From here on a second signal has its usual effect.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)

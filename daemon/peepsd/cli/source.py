@@ -170,7 +170,9 @@ def _given(args: Arguments) -> Json:
 
 
 def default_url() -> str:
-    """Where the daemon of this environment listens (PEEPS_HTTP)."""
+    """Where the daemon of this environment is: PEEPS_URL, or as its PEEPS_HTTP says."""
+    if url := os.environ.get("PEEPS_URL"):
+        return url
     address = os.environ.get("PEEPS_HTTP") or DEFAULT_HTTP
     host, _, port = address.rpartition(":")
     if host in ("", "0.0.0.0"):
