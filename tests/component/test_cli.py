@@ -24,6 +24,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_story(tmp_path_factory.mktemp("story") / "story.sqlite"))
 
 
+@pytest.fixture(autouse=True)
+def _of_one_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")  # of help texts
+
+
 def peeps(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as exit_:
         commands.main(words)
