@@ -2,6 +2,7 @@
 good and bad behaviour to order.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -59,7 +60,9 @@ class Peer:
         self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, also while a thread of serve() is reading."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
     def hello(self, **extra: Any) -> None:
