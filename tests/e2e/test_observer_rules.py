@@ -18,7 +18,7 @@ from peepsd.feed.modes import Source
 from peepsd.feed.pb import introspection_pb2 as pb
 
 from ..support.feed_server import FeedServer, live_feed
-from ..support.observer_client import ObserverClient, observer
+from ..support.observer_client import ObserverClient, Rejected, observer
 
 Signal = pb.ClientSignal
 FAST = Settings(send_state_interval_ms=50, retention_period_ms=60_000)
@@ -388,8 +388,10 @@ async def test_r29_a_change_of_settings_is_announced_to_everybody() -> None:
 
 async def test_r34_the_address_is_the_callers_to_choose() -> None:
     async with live_feed(FAST) as server:
-        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
-        client = ObserverClient(stream)
-        await client.handshake("observed.example:9130", "/introspect", {})
-        await greeting(client)
-        await trio.aclose_forcefully(stream)
+        for name in ("localhost", "127.0.0.1"):
+            async with observer(server.port, name=name) as client:
+                await greeting(client)
+        with pytest.raises(Rejected) as refused:  # but a stranger's name is refused
+            async with observer(server.port, name="observed.example"):
+                pass
+        assert refused.value.status == 421

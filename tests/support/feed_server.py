@@ -1,12 +1,10 @@
 """A feed behind a real HTTP server on port 0, without the rest of the daemon."""
 
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
-import hypercorn.trio
 import trio
-from hypercorn.config import Config
 from starlette.applications import Starlette
 
 from peepsd.core.happenings import (
@@ -23,6 +21,8 @@ from peepsd.feed.live import Identity, LiveFeed
 from peepsd.feed.modes import Source
 from peepsd.feed.routes import websocket_routes
 from peepsd.feed.session import Feed
+from peepsd.http import server
+from peepsd.http.guard import Guard, Policy
 
 IDENTITY = Identity(version="1.2.3", peer_id="testhost-99", platform="TestOS")
 START_NS = 1_700_000_000_000_000_000
@@ -75,19 +75,15 @@ class FeedServer:
 
 @asynccontextmanager
 async def serving(feed: Feed, port: int = 0) -> AsyncIterator[int]:
-    """The port on which this feed is served."""
-    listener = socket.create_server(("127.0.0.1", port))
-    config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
-    config.errorlog = config.accesslog = None
-    config.graceful_timeout = 0.1
+    """The port on which this feed is served, guarded as the daemon's."""
+    listeners = await server.listen("127.0.0.1", port)
+    _, bound = server.bound_address(listeners)
+    app = Guard(Starlette(routes=websocket_routes(feed)), Policy.listening_on("127.0.0.1", bound))
+    serve = partial(server.serve, max_connections=300, grace_s=0.2)
     async with trio.open_nursery() as nursery:
-        await nursery.start(hypercorn.trio.serve, Starlette(routes=websocket_routes(feed)), config)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            nursery.cancel_scope.cancel()
-            listener.detach()
+        await nursery.start(serve, app, listeners)
+        yield bound
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -95,9 +91,9 @@ async def live_feed(
     settings: Settings | None = None, limits: Limits | None = None, port: int = 0
 ) -> AsyncIterator[FeedServer]:
     """A live feed, running."""
-    server = FeedServer(settings, limits)
-    async with serving(server.feed, port) as port, trio.open_nursery() as nursery:
-        server.port = port
-        nursery.start_soon(server.feed.run)
-        yield server
+    live = FeedServer(settings, limits)
+    async with serving(live.feed, port) as port, trio.open_nursery() as nursery:
+        live.port = port
+        nursery.start_soon(live.feed.run)
+        yield live
         nursery.cancel_scope.cancel()

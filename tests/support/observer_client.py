@@ -165,13 +165,16 @@ class ObserverClient:
 
 @asynccontextmanager
 async def observer(
-    port: int, target: str = "/introspect", headers: dict[str, str] | None = None
+    port: int,
+    target: str = "/introspect",
+    headers: dict[str, str] | None = None,
+    name: str = "127.0.0.1",
 ) -> AsyncIterator[ObserverClient]:
-    """A client connected to 127.0.0.1:port, gone for good afterwards."""
+    """A client connected to 127.0.0.1:port (under some name), gone for good afterwards."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     client = ObserverClient(stream)
     try:
-        await client.handshake(f"127.0.0.1:{port}", target, headers or {})
+        await client.handshake(f"{name}:{port}", target, headers or {})
         yield client
     finally:
         await trio.aclose_forcefully(stream)

@@ -1,19 +1,20 @@
 """Serves a recording over HTTP for `peeps replay`. Decides where, and says so."""
 
-import socket
+from functools import partial
 from pathlib import Path
 
 import click
-import hypercorn.config
-import hypercorn.trio
 import trio
 from starlette.applications import Starlette
 
-from ..config import parse_address
+from ..config import Address, parse_address
 from ..errors import ConfigError
+from ..feed.hub import Limits
 from ..feed.modes import OBSERVER, PATHS
 from ..feed.replay import ReplayFeed, open_recording
 from ..feed.routes import websocket_route, websocket_routes
+from ..http import server
+from ..http.guard import Guard, Policy
 from .feed_commands import report_damage
 
 
@@ -26,21 +27,17 @@ async def serve_recording(file: Path, listen: str, speed: float) -> None:
         on_end=lambda: click.echo("an observer has had it all", err=True),
     )
     routes = [*websocket_routes(feed), websocket_route("/", OBSERVER, feed)]
-    listener = _listener(listen)
-    host, port = listener.getsockname()[:2]
-    config = hypercorn.config.Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.errorlog = config.accesslog = None
-    config.graceful_timeout = 0.5
-    config.websocket_ping_interval = 20.0
+    listeners = await _listeners(listen)
+    host, port = server.bound_address(listeners)
+    app = Guard(Starlette(routes=routes), Policy.listening_on(host, port))
+    serve = partial(server.serve, max_connections=2 * Limits().max_observers)
     async with trio.open_nursery() as nursery:
-        await nursery.start(hypercorn.trio.serve, Starlette(routes=routes), config)
-        where = f"[{host}]" if ":" in host else host
+        await nursery.start(serve, app, listeners)
         for path in PATHS:
-            click.echo(f"replaying {file} at ws://{where}:{port}{path.url}")
+            click.echo(f"replaying {file} at ws://{Address(host, port)}{path.url}")
 
 
-def _listener(listen: str) -> socket.socket:
+async def _listeners(listen: str) -> list[trio.SocketListener]:
     try:
         address = parse_address(listen)
     except ValueError as exc:
@@ -51,8 +48,7 @@ def _listener(listen: str) -> socket.socket:
             hint="listen on 127.0.0.1 and use ssh -L",
         )
     try:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        return socket.create_server((address.host, address.port), family=family)
+        return await server.listen(address.host, address.port)
     except OSError as exc:
         raise ConfigError(
             f"--listen: cannot listen on {address}: {exc.strerror or exc}",
