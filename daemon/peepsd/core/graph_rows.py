@@ -111,7 +111,7 @@ def decode_graph(graph: Raw) -> GraphRows:
         edges = _decode_each(loose.edges, _decode_edge, "invalid_edge", problems)
     by_id: dict[str, NodeRow] = {}
     for node in nodes:
-        attrs = _attrs(node, "invalid_node", node.id, problems)
+        attrs = _attrs(node, (node.id, node.kind), "invalid_node", problems)
         if attrs is None:
             continue
         row = (node.id, node.kind, _label(node, problems), attrs)
@@ -120,7 +120,7 @@ def decode_graph(graph: Raw) -> GraphRows:
     by_key: dict[tuple[str, str, str], EdgeRow] = {}
     for edge in edges:
         key = (edge.src, edge.dst, edge.kind)
-        attrs = _attrs(edge, "invalid_edge", f"{edge.src[:200]} -> {edge.dst[:200]}", problems)
+        attrs = _attrs(edge, key, "invalid_edge", problems)
         if attrs is None:
             continue
         edge_row = (*key, attrs)
@@ -148,23 +148,26 @@ def _decode_each(
 
 
 def _attrs(
-    item: _Node | _Edge, event_kind: str, name: str, problems: "_ProblemCounter"
+    item: _Node | _Edge, key: tuple[str, ...], event_kind: str, problems: "_ProblemCounter"
 ) -> str | None:
     """The item's attributes as the text of a JSON object; None (and a problem) if it has none
     that is usable. SQLite's text functions stop at NUL, so no key may hold one."""
-    keys = (item.id, item.kind) if isinstance(item, _Node) else (item.src, item.dst, item.kind)
-    if any("\0" in key for key in keys):
-        problems.add(event_kind, f"{name[:200]!r} contains a NUL character")
-        return None
+    for part in key:
+        if "\0" in part:
+            problems.add(event_kind, f"{key!r:.600} contains a NUL character")
+            return None
+    text = item.attrs_json
+    if text == "{}":
+        return text
     try:
-        if item.attrs_json is not None:
-            _decode_object(item.attrs_json)
-            return item.attrs_json
+        if text is not None:
+            _decode_object(text)
+            return text
         if item.attrs != NULL:
             _decode_object(item.attrs)
             return bytes(item.attrs).decode()
     except UNREADABLE as exc:
-        problems.add(event_kind, f"{name[:200]!r}: attributes: {reason(exc)}")
+        problems.add(event_kind, f"{key!r:.600}: attributes: {reason(exc)}")
         return None
     return "{}"
 
