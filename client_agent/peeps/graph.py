@@ -7,7 +7,7 @@ given integers and strings only. Vocabulary and shapes: docs/data-model.md.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,12 @@ class Graph:
         self._edges: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._needed: set[str] = set()
         self._breath = Breath()
+        self._is_late: Callable[[], bool] = _never
+        self._over = False
+
+    def late_when(self, is_late: Callable[[], bool]) -> None:
+        """From when this returns true on, what is new is counted instead of added."""
+        self._is_late = is_late
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -65,10 +71,10 @@ class Graph:
 
     def node_by_id(self, node_id: str, kind: str, label: str | None, attrs: dict[str, Any]) -> str:
         """As `node`, for ids that are not made of this process's origin (sockets, custom)."""
-        self._breath.take()
+        self._take_breath()
         row = self._nodes.get(node_id)
         if row is None:
-            if len(self._nodes) >= self.limits.nodes:
+            if len(self._nodes) >= self.limits.nodes or self._over:
                 self.leave_out("nodes")
                 return node_id
             row = self._nodes[node_id] = {"id": node_id, "kind": kind, "label": None, "attrs": {}}
@@ -88,16 +94,20 @@ class Graph:
 
     def edge(self, src: str, dst: str, kind: str, **attrs: Any) -> None:
         """Add an edge between two ids. Of two alike the first one's attributes stay."""
-        self._breath.take()
+        self._take_breath()
         key = (src, dst, kind)
         if key in self._edges:
             return
-        if len(self._edges) >= self.limits.edges:
+        if len(self._edges) >= self.limits.edges or self._over:
             self.leave_out("edges")
             return
         self._edges[key] = {name: value for name, value in attrs.items() if value is not None}
         if kind == "needs":
             self._needed.add(dst)
+
+    def _take_breath(self) -> None:
+        if self._breath.take() and not self._over and self._is_late():
+            self._over = True
 
     def is_needed(self, node_id: str) -> bool:
         """Whether anything waits for this node."""
@@ -191,13 +201,19 @@ class Breath:
         self._count = 0
         self._next = 0.0
 
-    def take(self) -> None:
-        """Call often; costs next to nothing when it is not time yet."""
+    def take(self) -> bool:
+        """Call often; costs next to nothing when it is not time yet. Whether it was."""
         self._count += 1
         if self._count & 15:
-            return
+            return False
         now = unpatched.perf_counter()
-        if now >= self._next:
-            if self._next:
-                unpatched.sleep(0)
-            self._next = unpatched.perf_counter() + self._every
+        if now < self._next:
+            return False
+        if self._next:
+            unpatched.sleep(0)
+        self._next = unpatched.perf_counter() + self._every
+        return True
+
+
+def _never() -> bool:
+    return False

@@ -31,8 +31,36 @@ class Identity:
 def make_identity(name: str | None = None) -> Identity:
     """The identity of this process, now: call it again in a forked child."""
     pid = os.getpid()
-    chosen = (name or program_name())[:_MAX_NAME_CHARS]
+    chosen = (name or _own_name())[:_MAX_NAME_CHARS]
     return Identity(chosen, pid, f"{_key(chosen)}-{pid}-{os.urandom(3).hex()}")
+
+
+def _own_name() -> str:
+    """The program's name; a child of multiprocessing is called after the program above it."""
+    argv, pid = sys.orig_argv, os.getpid()
+    for _ in range(4):
+        if not any(word.startswith("from multiprocessing.") for word in argv):
+            break
+        pid = _parent(pid)
+        argv = _command_line(pid) or argv
+    return program_name(argv)
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib would be loaded
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+            words = file.read().split(b"\0")
+    except OSError:
+        return []
+    return [word.decode(errors="replace") for word in words if word]
 
 
 def program_name(orig_argv: list[str] | None = None) -> str:
@@ -61,6 +89,8 @@ def _program_word(argv: list[str]) -> str | None:
             return None
         if word in ("-W", "-X", "--check-hash-based-pycs"):
             next(words, None)
+        elif word.startswith(("-W", "-X")):
+            continue
         elif not word.startswith("-"):
             return word
         elif not word.startswith("--") and "m" in word[1:-1] + word[-1:]:

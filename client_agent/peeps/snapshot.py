@@ -37,6 +37,7 @@ class Snapshot:
         names: Mapping[int, str] | None = None,
         limits: Limits | None = None,
         deadline: float | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.identity = identity
         self.graph = Graph(identity.origin, limits)
@@ -47,6 +48,8 @@ class Snapshot:
         self._collectors = collectors
         self._own_threads = own_threads
         self._deadline = deadline
+        self._is_cancelled = is_cancelled
+        self.graph.late_when(self._is_late)
         self._cut = Cut(names)
 
     def take(self) -> Graph:
@@ -56,6 +59,7 @@ class Snapshot:
         captured, loop_cuts = self._capture(collectors)
         cuts = {loop_cut.loop.ref: loop_cut.attributes() for loop_cut in loop_cuts}
         seen = Seen(self._cut, cuts)
+        self._build_process(seen)
         build_loops(loop_cuts, self.graph, seen)
         for loop_cut in loop_cuts:
             if loop_cut.captured is not None:
@@ -134,7 +138,7 @@ class Snapshot:
         self, collectors: Iterable[Collector], step: str, action: Callable[[Collector], None]
     ) -> None:
         for collector in collectors:
-            if self._deadline is not None and unpatched.monotonic() > self._deadline:
+            if self._is_late():
                 self.graph.leave_out("out_of_time")
                 self.problems.setdefault(collector.name, f"{step}: the time was up")
                 continue
@@ -142,6 +146,17 @@ class Snapshot:
                 action(collector)
             except Exception as exc:  # one collector's trouble is not another's
                 self.problems.setdefault(collector.name, f"{step}: {describe_error(exc)}")
+
+    def _is_late(self) -> bool:
+        if self._is_cancelled():
+            return True
+        return self._deadline is not None and unpatched.monotonic() > self._deadline
+
+    def problem_text(self) -> str | None:
+        """What went wrong, for the reply's error; None if nothing did."""
+        if not self.problems:
+            return None
+        return "; ".join(f"{name}: {what}" for name, what in self.problems.items())
 
     def _build_resources(self, seen: Seen) -> None:
         """Nodes of everything described in the cut, and edges to whoever holds it."""

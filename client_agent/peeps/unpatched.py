@@ -45,3 +45,6 @@ get_ident: Callable[[], int] = _or_else("_thread", "get_ident", __import__("_thr
 allocate_lock: Callable[[], Any] = _or_else(
     "_thread", "allocate_lock", __import__("_thread").allocate_lock
 )
+poll: Callable[[], Any] = _or_else("select", "poll", None)
+POLLIN = 1
+get_native_id: Callable[[], int] = __import__("_thread").get_native_id

@@ -23,14 +23,19 @@ def is_future(obj: Any) -> bool:
     return hasattr(type(obj), "_asyncio_future_blocking")
 
 
-def task_ref(task: Any, cut: Cut) -> Ref:
+def asyncio_task_ref(task: Any) -> Ref:
     """The node of an asyncio task. Default names carry a number that is never used twice; it
     tells apart two tasks that had the same address one after the other."""
+    name = task.get_name()
+    number = name[5:] if name.startswith("Task-") else f"c{id(task.get_coro()) >> 4:x}"
+    return ("task", f"{id(task):x}.{number}")
+
+
+def task_ref(task: Any, cut: Cut) -> Ref:
+    """As asyncio_task_ref, remembered for everybody who meets the task in this cut."""
     ref = cut.facts.task_refs.get(id(task))
     if ref is None:
-        name = task.get_name()
-        number = name[5:] if name.startswith("Task-") else f"c{id(task.get_coro()) >> 4:x}"
-        ref = cut.facts.task_refs[id(task)] = ("task", f"{id(task):x}.{number}")
+        ref = cut.facts.task_refs[id(task)] = asyncio_task_ref(task)
     return ref
 
 

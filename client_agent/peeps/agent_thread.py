@@ -1,0 +1,317 @@
+"""The agent's thread: the only place with a socket. Connect, greet, wait, answer, try again.
+
+Decides nothing about graphs (snapshot.py) or bytes (daemon_session.py, serialise.py). What it
+promises its host: no exception and no print ever leave it, it waits in one system call while
+nobody asks, and it ends silently with the interpreter. It is a bare thread of `_thread`, so that
+`threading.enumerate()` and `active_count()` are what they were without it.
+"""
+
+import _socket
+import contextlib
+import os
+import random
+from dataclasses import replace
+from typing import Any
+
+from . import unpatched
+from .collectors import Collectors
+from .config import Address, Config
+from .daemon_session import DaemonSession
+from .identity import Identity, make_identity
+from .reconnect import Backoff
+from .registry import Registry
+from .serialise import null_reply, reply_chunks
+from .snapshot import Snapshot, describe_error
+from .wire.errors import WireError
+from .wire.messages import SnapshotRequest
+
+CONNECT_TIMEOUT_S = 5.0
+SEND_TIMEOUT_S = 30.0
+_MARGIN = 0.9
+"""Share of the asked time after which the rest is cut off: sending takes time too."""
+_LONGEST_WAIT_FOR_INSTANT_S = 5.0
+
+OFF, CONNECTING, CONNECTED = "off", "connecting", "connected"
+
+
+class Agent:
+    """One agent for one process. All methods may be called from any thread."""
+
+    def __init__(self, config: Config, registry: Registry, version: str) -> None:
+        self.config = config
+        self.identity: Identity = make_identity(config.process_name)
+        self.state = OFF
+        self.last_error: str | None = None
+        self.snapshots_sent = 0
+        self.ident: int | None = None
+        """Of the agent's thread."""
+        self.native_id: int | None = None
+        self._registry = registry
+        self._version = version
+        self._collectors = Collectors()
+        self._backoff = Backoff()
+        self._socket: Any = None
+        self._session: DaemonSession | None = None
+        self._pending: list[SnapshotRequest] = []
+        self._leave = False
+        self._waker = Waker()
+        self._ended = unpatched.allocate_lock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread runs."""
+        return bool(self._ended.locked())
+
+    def start(self) -> None:
+        """Start the thread, unless it runs."""
+        if self._ended.acquire(False):
+            self._leave = False
+            self.ident = unpatched.start_new_thread(self._run, ())
+
+    def stop(self, seconds: float = 2.0) -> bool:
+        """End the thread and the connection; whether the thread ended within so many seconds."""
+        ended = self.pause(seconds)
+        if ended:
+            self._disconnect()
+            self.state = OFF
+        return ended
+
+    def rename(self, name: str) -> None:
+        """Give the process another name; the daemon learns it with the next reply."""
+        self.config = replace(self.config, process_name=name)
+        origin = self.identity.origin  # ids stay what they are
+        self.identity = replace(make_identity(name), origin=origin)
+
+    def pause(self, seconds: float = 2.0) -> bool:
+        """End the thread but keep the connection; `start` goes on with it."""
+        self._leave = True
+        self._waker.wake()
+        if not self._ended.acquire(True, seconds):
+            return False
+        self._ended.release()
+        return True
+
+    def become_child(self) -> None:
+        """In a forked child: the parent's connection is not ours, nor is its thread."""
+        self._close_quietly(self._socket)  # no shutdown: the parent goes on using it
+        self._socket = self._session = None
+        self._pending = []
+        self._waker.close()
+        self._waker = Waker()
+        self._ended = unpatched.allocate_lock()
+        self._backoff = Backoff()
+        self.identity = make_identity(self.config.process_name)
+        self.state = OFF
+        self.snapshots_sent = 0
+        self.ident = self.native_id = None
+
+    # the thread
+
+    def _run(self) -> None:
+        try:
+            self.native_id = unpatched.get_native_id()
+            while not self._leave:
+                self._serve_once()
+        except BaseException as exc:  # the interpreter is going down, or we have a bug: be silent
+            with contextlib.suppress(BaseException):
+                self.last_error = describe_error(exc)
+        finally:
+            with contextlib.suppress(BaseException):
+                self._ended.release()
+
+    def _serve_once(self) -> None:
+        """Connect, serve until the connection ends, then wait a little."""
+        if self._socket is None and not self._connect():
+            self._waker.wait(self._backoff.delay(random.random()))
+            return
+        began = unpatched.monotonic()
+        try:
+            self._serve()
+        except (OSError, WireError) as exc:
+            self.last_error = f"connection lost: {type(exc).__name__}"
+        if self._leave:
+            return
+        self._disconnect()
+        self._backoff.connected_for(unpatched.monotonic() - began)
+        self._waker.wait(self._backoff.delay(random.random()))
+
+    def _connect(self) -> bool:
+        self.state = CONNECTING
+        try:
+            self._socket = connect(self.config.dashboard, CONNECT_TIMEOUT_S)
+            self._session = DaemonSession(
+                self.identity, _host_name(), self._version, self.config.token
+            )
+            self._send([self._session.greeting()])
+        except (OSError, UnicodeError) as exc:
+            self.last_error = f"cannot connect: {getattr(exc, 'strerror', None) or exc!r}"[:200]
+            self._disconnect()
+            return False
+        self.state = CONNECTED
+        self.last_error = None
+        return True
+
+    def _serve(self) -> None:
+        session = self._session
+        assert session is not None
+        while not self._leave:
+            while self._pending:
+                self._answer(self._pending[0])
+                if self._leave:
+                    return
+                self._pending.pop(0)
+            if not self._waker.wait_for(self._socket):
+                continue
+            data = self._socket.recv(65536)
+            if not data:
+                self.last_error = "the daemon closed the connection"
+                return
+            self._pending += session.receive(data)
+
+    def _answer(self, request: SnapshotRequest) -> None:
+        deadline = unpatched.monotonic() + request.timeout_ms / 1000 * _MARGIN
+        self._wait_for_instant(request.capture_at_ns, deadline)
+        snapshot = Snapshot(
+            self.identity,
+            self._collectors,
+            own_threads=frozenset({unpatched.get_ident()}),
+            names=self._registry.names(),
+            deadline=deadline,
+            is_cancelled=lambda: self._leave,
+        )
+        try:
+            graph = snapshot.take()
+            self._registry.build(graph)
+            chunks = reply_chunks(
+                graph,
+                self.identity,
+                request.snapshot_id,
+                max_bytes=self.config.max_frame_bytes,
+                captured_at_ns=snapshot.captured_at_ns,
+                capture_ns=snapshot.capture_ns,
+                error=snapshot.problem_text(),
+            )
+        except Exception as exc:
+            error = f"the snapshot failed: {describe_error(exc)}"
+            chunks = [null_reply(self.identity, request.snapshot_id, error)]
+        if self._leave:
+            return  # paused half-way: answered afresh when the thread is back
+        size = sum(map(len, chunks))
+        self._send([size.to_bytes(4, "big"), *chunks])
+        self.snapshots_sent += 1
+
+    def _wait_for_instant(self, at_ns: int | None, deadline: float) -> None:
+        """All processes take their cut at one instant; one that is over, or far off, is not
+        waited for."""
+        if at_ns is None:
+            return
+        seconds = (at_ns - unpatched.time_ns()) / 1e9
+        left = min(deadline - unpatched.monotonic(), _LONGEST_WAIT_FOR_INSTANT_S)
+        if 0 < seconds < left:
+            unpatched.sleep(seconds)
+
+    def _send(self, chunks: list[bytes]) -> None:
+        sock = self._socket
+        sock.settimeout(SEND_TIMEOUT_S)
+        for chunk in chunks:
+            sock.sendall(chunk)
+        sock.settimeout(None)
+
+    def _disconnect(self) -> None:
+        self._close_quietly(self._socket)
+        self._socket = self._session = None
+        self._pending = []
+        if self.state == CONNECTED:
+            self.state = CONNECTING
+
+    @staticmethod
+    def _close_quietly(sock: Any) -> None:
+        try:
+            if sock is not None:
+                sock.close()
+        except OSError:
+            pass
+
+
+class Waker:
+    """Waits for a socket, for time, or to be woken by another thread: one poll, no busy loop."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        os.set_blocking(self._read, False)
+
+    def wake(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._write, b"x")
+
+    def wait(self, seconds: float) -> None:
+        """Until woken, at most so long."""
+        poll = unpatched.poll()
+        poll.register(self._read, unpatched.POLLIN)
+        poll.poll(seconds * 1000)
+        self._drain()
+
+    def wait_for(self, sock: Any) -> bool:
+        """Until there is something to read, or woken; whether it is the socket."""
+        poll = unpatched.poll()
+        poll.register(self._read, unpatched.POLLIN)
+        poll.register(sock, unpatched.POLLIN)
+        ready = {fd for fd, _ in poll.poll()}
+        if self._read in ready:
+            self._drain()
+        return sock.fileno() in ready
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+    def _drain(self) -> None:
+        with contextlib.suppress(OSError):
+            os.read(self._read, 4096)
+
+
+def connect(address: Address, timeout_s: float) -> Any:
+    """A connected socket, by the C type that nobody patches. Raises OSError."""
+    if isinstance(address, str):
+        return _connected(_socket.AF_UNIX, address, timeout_s)
+    host, port = address
+    infos = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+    error: OSError = OSError(f"no address for {host}")
+    for family, _, _, _, target in infos:
+        try:
+            sock = _connected(family, target, timeout_s)
+        except OSError as exc:
+            error = exc
+            continue
+        _set_quietly(sock, _socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        _set_quietly(sock, _socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if hasattr(_socket, name):
+                _set_quietly(sock, _socket.IPPROTO_TCP, getattr(_socket, name), value)
+        return sock
+    raise error
+
+
+def _connected(family: int, target: Any, timeout_s: float) -> Any:
+    sock = unpatched.CSocket(family, _socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(target)
+        sock.settimeout(None)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _set_quietly(sock: Any, level: int, option: int, value: int) -> None:
+    with contextlib.suppress(OSError):
+        sock.setsockopt(level, option, value)
+
+
+def _host_name() -> str:
+    try:
+        return str(os.uname().nodename)
+    except (AttributeError, OSError):
+        return ""
