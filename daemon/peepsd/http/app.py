@@ -1,7 +1,7 @@
 """The ASGI application: each feature's routes under one error contract.
 
-Decides what `GET /` says and that every error is JSON. Refuses to know what the features do,
-and who may ask (http.guard wraps this application).
+Decides what `GET /` says (a page to browsers, the routes to programs) and that every error is
+JSON. Refuses to know what the features do, and who may ask (http.guard wraps this application).
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ..errors import PeepsError
+from .pages import page_file, page_routes, wants_page
 from .responses import JsonResponse, on_exception, on_http_exception, on_peeps_error
 
 
@@ -20,6 +21,8 @@ def build_app(routes: Sequence[BaseRoute]) -> Starlette:
     """The application that serves `routes`, and an index of them at `/`."""
 
     async def index(request: Request) -> Response:
+        if wants_page(request):
+            return page_file("index.html")
         table = [
             f"{method} {route.path}"
             for route in routes
@@ -29,7 +32,7 @@ def build_app(routes: Sequence[BaseRoute]) -> Starlette:
         return JsonResponse({"name": "peepsd", "routes": table})
 
     return Starlette(
-        routes=[Route("/", index, methods=["GET"]), *routes],
+        routes=[Route("/", index, methods=["GET"]), *page_routes(), *routes],
         exception_handlers={
             PeepsError: on_peeps_error,
             HTTPException: on_http_exception,
