@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -28,8 +29,11 @@ from .feed.participants import House, run_participants
 from .feed.routes import websocket_routes
 from .http.answers_api import AnswersApi
 from .http.api import MAX_SNAPSHOTS_AT_ONCE, Api
-from .http.app import build_app
+from .http.app import build_app, methods_at
+from .http.guard import Guard, Policy
 from .http.openapi import route as openapi_route
+from .http.pages import PUBLIC
+from .http.server import bound_address, listen, serve
 from .net.budget import ReceiveBudget
 from .net.connection import Services, serve_stream
 from .net.decoding import Decoder
@@ -170,16 +174,25 @@ class _Daemon:
         )
 
     async def _start_http(self, nursery: trio.Nursery) -> Address:
-        import hypercorn.config
-        import hypercorn.trio
-
         description = openapi_route(self.api.version)
         feed = websocket_routes(self.feed)
         app = build_app([*self.api.routes(), *self.answers.routes(), *feed, description])
-        c = hypercorn.config.Config()
-        c.bind = [str(self._config.http)]
-        binds = await nursery.start(hypercorn.trio.serve, app, c)
-        return Address("127.0.0.1", int(binds[0].rpartition(":")[2]))
+        address, token = self._config.http, self._config.token
+        try:
+            listeners = await listen(address.host, address.port)
+        except OSError as exc:
+            raise _cannot_listen("PEEPS_HTTP", address, exc) from None
+        _, port = bound_address(listeners)
+        policy = Policy.listening_on(
+            address.host,
+            port,
+            extra_hosts=self._config.allowed_hosts,
+            token=token,
+            public=PUBLIC,
+        )
+        guard = Guard(app, policy, partial(methods_at, app.routes))
+        await nursery.start(serve, guard, listeners)
+        return Address(address.host, port)
 
     async def take(self) -> SnapshotSummary:
         """A snapshot as configured."""

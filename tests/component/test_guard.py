@@ -109,6 +109,15 @@ async def test_a_refusal_is_json_and_carries_them_too() -> None:
     assert guard.refused == {405: 1}
 
 
+async def test_a_method_that_is_not_allowed_is_told_those_of_its_path() -> None:
+    guard = Guard(App(), POLICY, lambda path: ["POST"] if path == "/x" else [])
+    start, body = await drive(guard, scope(method="DELETE"))
+    assert headers_of(start)["allow"] == "POST"
+    assert json.loads(body["body"])["error"].endswith("use one of POST")
+    start, _ = await drive(guard, scope(method="DELETE", path="/nowhere"))
+    assert headers_of(start)["allow"] == "GET, HEAD, POST"
+
+
 async def test_a_body_reaches_the_application_whole() -> None:
     app = App()
     pieces = [{"type": "http.request", "body": b"[1,", "more_body": True},

@@ -39,3 +39,12 @@ def build_app(routes: Sequence[BaseRoute]) -> Starlette:
             Exception: on_exception,
         },
     )
+
+
+def methods_at(routes: Sequence[BaseRoute], path: str) -> list[str]:
+    """The methods that some route takes at `path`; none if there is no such path."""
+    methods: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.path_regex.match(path):
+            methods |= route.methods or set()
+    return sorted(methods)

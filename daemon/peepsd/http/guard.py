@@ -6,13 +6,21 @@ asked.
 """
 
 from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import orjson
 import trio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .guard_rules import Policy, Refuse, Request, content_length, decide
+from .guard_rules import (
+    Policy,
+    Refuse,
+    Request,
+    content_length,
+    decide,
+    method_not_allowed,
+)
 
 __all__ = ["Guard", "Policy"]
 
@@ -35,11 +43,17 @@ class Guard:
     """ASGI middleware: lets through what `decide` allows, with the body already read.
 
     Adds the security headers to every response and takes every CORS header away. `refused`
-    counts refusals by status.
+    counts refusals by status. methods_at: the methods of a path, empty if there is no such path;
+    it only serves to name them to those who used another.
     """
 
-    def __init__(self, app: ASGIApp, policy: Policy) -> None:
-        self._app, self._policy = app, policy
+    def __init__(
+        self,
+        app: ASGIApp,
+        policy: Policy,
+        methods_at: Callable[[str], Collection[str]] = lambda path: (),
+    ) -> None:
+        self._app, self._policy, self._methods_at = app, policy, methods_at
         self.refused: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +62,8 @@ class Guard:
             return await self._app(scope, receive, send)
         request = _request_of(scope)
         if (refusal := decide(request, self._policy)) is not None:
+            if refusal.status == 405 and (methods := self._methods_at(scope["path"])):
+                refusal = method_not_allowed(request.method, methods)
             return await self._refuse(refusal, scope, receive, send)
         if request.is_websocket:
             return await self._app(scope, receive, send)

@@ -135,8 +135,13 @@ def _is_ours(authority: str, request: Request, policy: Policy) -> bool:
 def _method(request: Request, policy: Policy) -> Refuse | None:
     if request.method in policy.methods:
         return None
-    allow = ", ".join(policy.methods)
-    message = f"the method {request.method[:20]} is not allowed; use one of {allow}"
+    return method_not_allowed(request.method, policy.methods)
+
+
+def method_not_allowed(method: str, methods: Iterable[str]) -> Refuse:
+    """405, which must name the methods of the path that was asked for."""
+    allow = ", ".join(methods)
+    message = f"the method {method[:20]} is not allowed; use one of {allow}"
     return Refuse(405, message, ((b"allow", allow.encode()),))
 
 
@@ -182,8 +187,6 @@ def _body(request: Request, policy: Policy) -> Refuse | None:
     length = content_length(request)
     if length == 0:
         return None
-    if request.method in _SAFE:
-        return Refuse(400, f"{request.method} takes no body; send none, or POST it")
     if length > MAX_BODY_BYTES:
         return Refuse(413, f"the body is larger than {MAX_BODY_BYTES} bytes; send less")
     types = [value.partition(";")[0].strip().lower() for value in request.all(b"content-type")]
