@@ -109,6 +109,11 @@ TaskHook = Callable[[Ref, Sequence[tuple[Any, types.CodeType]], object, Ref | No
 (outermost first: coroutine and code), the object it waits for and that object's Ref, or None."""
 
 
+ThreadHook = Callable[[Ref, Sequence[Any], Any], None]
+"""Called in the cut for every thread: its Ref, its frames as frame_values.View (innermost
+first), and its thread_waits.ThreadWait, or None."""
+
+
 class Cut:
     """One look at the process. Collectors get it in `capture` and must not keep it."""
 
@@ -122,6 +127,8 @@ class Cut:
         """The event loops that run on a known thread."""
         self.on_task: list[TaskHook] = []
         """Who wants to see tasks too (sockets): appended to in a collector's `prepare`."""
+        self.on_thread: list[ThreadHook] = []
+        """Who wants to see threads too, likewise."""
         self.names = names or {}
         """Names that the application gave to objects, by id."""
 
@@ -130,6 +137,7 @@ class Cut:
         part = Cut(self.names)
         part.loops = self.loops
         part.on_task = self.on_task
+        part.on_thread = self.on_thread
         return part
 
     def absorb(self, part: "Cut") -> None:

@@ -128,6 +128,8 @@ class _Look:
             for holding in held_locks(view):
                 if not any(holding.lock is lock for lock in let_go):
                     self._holds(ident, holding, wait)
+        for hook in cut.on_thread:
+            hook(cut.thread_ref(ident), views, wait)
         spots = [cut.place(view.code, view.lasti) for view in reversed(views)]
         if wait is not None:
             wait = self._take_note(wait, ident)
