@@ -117,6 +117,7 @@ class _Daemon:
             queue_limit=config.max_connections,
             limits=Limits(memory_bytes=DECODE_MEMORY_FACTOR * config.max_frame_bytes + (1 << 28)),
         )
+        self.guard: Guard | None = None
         self.sandbox = SqlSandbox(Path(database.path), schema_sql())
         self.analyst = Analyst(Path(database.path))
         decoder = Decoder(self._decode_elsewhere)
@@ -190,8 +191,8 @@ class _Daemon:
             token=token,
             public=PUBLIC,
         )
-        guard = Guard(app, policy, partial(methods_at, app.routes))
-        await nursery.start(serve, guard, listeners)
+        self.guard = Guard(app, policy, partial(methods_at, app.routes))
+        await nursery.start(serve, self.guard, listeners)
         return Address(address.host, port)
 
     async def take(self) -> SnapshotSummary:
@@ -209,6 +210,7 @@ class _Daemon:
         """The daemon's numbers, by metric name."""
         budget = self.budget.statistics()
         feed = self.feed.statistics()
+        sql = self.sandbox.statistics()
         return {
             "connections": len(self.registry),
             "unidentified_connections": self.registry.without_hello(),
@@ -224,6 +226,10 @@ class _Daemon:
             "observers": feed["observers"],
             "observer_queued_bytes": feed["queued_bytes"],
             "observer_discarded_messages_total": feed["discarded_messages"],
+            "http_refused_total": sum(self.guard.refused.values()) if self.guard else 0,
+            "sql_queries_total": sql.calls,
+            "sql_busy_total": sql.refused,
+            "sql_killed_total": sql.timeouts + sql.deaths,
             "uptime_seconds": trio.current_time() - self._started_s,
         }
 

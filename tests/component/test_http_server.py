@@ -532,6 +532,20 @@ async def test_a_websocket_whose_client_vanished_frees_its_place() -> None:
         await server.until_served()
 
 
+async def test_on_every_address_the_one_that_was_connected_to_is_ours() -> None:
+    listeners = await listen("0.0.0.0", 0)
+    port = bound_address(listeners)[1]
+    guard = Guard(App(), Policy.listening_on("0.0.0.0", port))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve, guard, listeners)
+        for host, status in [("127.0.0.2", 200), ("127.0.0.3", 421), ("0.0.0.0", 421)]:
+            async with await trio.open_tcp_stream("127.0.0.2", port) as stream:
+                ask = f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+                await stream.send_all(ask.encode())
+                assert Answer(await read_all(stream)).status == status
+        nursery.cancel_scope.cancel()
+
+
 async def test_port_zero_listens_on_one_port_even_for_a_name_with_two_addresses() -> None:
     listeners = await listen("localhost", 0)
     assert len(listeners) == 1

@@ -96,6 +96,16 @@ def test_a_snapshot_is_queried_and_nothing_beside_it(daemon: Daemon) -> None:
     assert "plain name" in answer.json()["error"]
 
 
+def test_what_was_refused_is_counted(daemon: Daemon) -> None:
+    def refused() -> int:
+        text = ask(daemon, "GET", "/metrics").text
+        return int(text.partition("\npeepsd_http_refused_total ")[2].split()[0])
+
+    before = refused()
+    ask(daemon, "DELETE", "/health")
+    assert refused() == before + 1
+
+
 def test_a_token_is_asked_of_everybody(tmp_path: Path) -> None:
     token = "0123456789abcdef" * 4
     with Daemon(tmp_path, env={"PEEPS_TOKEN": token}) as daemon:

@@ -19,6 +19,10 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "observers": ("gauge", "observers connected"),
     "observer_queued_bytes": ("gauge", "messages waiting for slow or paused observers"),
     "observer_discarded_messages_total": ("counter", "messages that slow observers lost"),
+    "http_refused_total": ("counter", "HTTP requests that the guard refused"),
+    "sql_queries_total": ("counter", "SQL statements run"),
+    "sql_busy_total": ("counter", "SQL statements refused because too many were waiting"),
+    "sql_killed_total": ("counter", "SQL statements whose process had to be killed, or died"),
     "uptime_seconds": ("gauge", "seconds since the start"),
 }
 
