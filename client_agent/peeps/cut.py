@@ -15,7 +15,7 @@ from typing import Any
 from .graph import Ref
 from .places import Places, Spot
 from .resources import read_attributes, shape_of
-from .statics import type_name
+from .statics import static_get, type_name
 
 IN_LOOP = "in_loop"
 """The loop ran the cut itself, between two of its steps: consistent."""
@@ -30,6 +30,9 @@ SAMPLED = "sampled"
 HOLDABLE = frozenset({"lock", "semaphore"})
 """Kinds whose waiters need whoever entered them. Entering a condition means holding its lock,
 and entering a task group holds nothing."""
+
+OPENABLE = frozenset({"tx", "rx"})
+"""Ends of channels: who entered one may use it, but so may others who merely know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Described:
     type_name: str
     attrs: Mapping[str, Any]
     wait_any: bool
+    paired: bool
+    """One end of a channel: the other end has the same key."""
     label: str | None
 
 
@@ -183,8 +188,12 @@ class Cut:
             attrs = read_attributes(obj, shape)
         # A child process has several objects around it in one program; its pid is one.
         pid = attrs.get("child_pid") if kind == "command" else None
+        key: int | str = id(obj) if pid is None else f"pid-{pid}"
+        if shape is not None and shape.paired:
+            key = id(static_get(obj, "_state"))
         described = Described(
-            ref=(kind, id(obj) if pid is None else f"pid-{pid}"),
+            ref=(kind, key),
+            paired=shape is not None and shape.paired,
             type_name=type_name(obj),
             attrs=attrs,
             wait_any=shape is not None and shape.wait_any,
@@ -196,7 +205,7 @@ class Cut:
     def holds(self, obj: object, holder: Ref, how: str, inferred: bool = True) -> None:
         """Note that `holder` (a task's or thread's Ref) holds `obj`, if it is a resource."""
         ref = self.resource(obj)
-        if ref is not None and ref[0] in HOLDABLE:
+        if ref is not None and ref[0] in HOLDABLE | OPENABLE:
             self.facts.holders.setdefault(ref, []).append(Holding(holder, how, inferred))
 
 

@@ -21,11 +21,13 @@ class Shape:
 
     kind: str
     attributes: tuple[Attribute, ...] = ()
+    paired: bool = False
+    """One end of a channel: `_state` is common to both ends, and makes the key of both nodes."""
     wait_any: bool = False
     """Whether any single one of several holders can end a wait for it."""
 
 
-def _shape(kind: str, *specs: str, wait_any: bool = False) -> Shape:
+def _shape(kind: str, *specs: str, wait_any: bool = False, paired: bool = False) -> Shape:
     """Specs read "name=path", "name=len(path)", "name?=path" (a flag)."""
     attributes: list[Attribute] = []
     for spec in specs:
@@ -36,12 +38,15 @@ def _shape(kind: str, *specs: str, wait_any: bool = False) -> Shape:
             attributes.append((name[:-1], path, "flag"))
         else:
             attributes.append((name, path, "value"))
-    return Shape(kind, tuple(attributes), wait_any)
+    return Shape(kind, tuple(attributes), paired, wait_any)
 
 
 _module = type.__dict__["__module__"].__get__  # not a metaclass's idea of it
 
 _SEMAPHORE = _shape("semaphore", "value=_value", "waiters=len(_waiters)", wait_any=True)
+_BOUNDED_SEMAPHORE = _shape(
+    "semaphore", "value=_value", "max_value=_bound_value", "waiters=len(_waiters)", wait_any=True
+)
 _LIMITER = _shape(
     "semaphore",
     "total=_total_tokens",
@@ -82,6 +87,7 @@ _ANYIO_CHANNEL = (
 SHAPES: dict[tuple[str, str], Shape] = {
     ("asyncio.locks", "Lock"): _shape("lock", "locked?=_locked", "waiters=len(_waiters)"),
     ("asyncio.locks", "Semaphore"): _SEMAPHORE,
+    ("asyncio.locks", "BoundedSemaphore"): _BOUNDED_SEMAPHORE,
     ("asyncio.locks", "Event"): _shape("notify", "set?=_value", "waiters=len(_waiters)"),
     ("asyncio.locks", "Condition"): _shape("condition", "waiters=len(_waiters)"),
     ("asyncio.locks", "Barrier"): _shape("barrier", "parties=_parties", "arrived=_count"),
@@ -94,6 +100,9 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("_thread", "lock"): _shape("lock"),
     ("_thread", "RLock"): _shape("lock"),
     ("threading", "Condition"): _shape("condition", "waiters=len(_waiters)"),
+    ("threading", "BoundedSemaphore"): _shape(
+        "semaphore", "value=_value", "max_value=_initial_value", wait_any=True
+    ),
     ("threading", "Semaphore"): _shape("semaphore", "value=_value", wait_any=True),
     ("threading", "Event"): _shape("notify", "set?=_flag"),
     ("threading", "Barrier"): _shape("barrier", "parties=_parties", "arrived=_count"),
@@ -124,8 +133,8 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("trio", "Condition"): _shape("condition", "waiters=len(_lot)"),
     ("trio", "ParkingLot"): _shape("notify", "waiters=len(_parked)"),
     ("trio", "Nursery"): _shape("joinset", "children=len(_children)"),
-    ("trio", "MemorySendChannel"): _shape("tx", *_CHANNEL, wait_any=True),
-    ("trio", "MemoryReceiveChannel"): _shape("rx", *_CHANNEL, wait_any=True),
+    ("trio", "MemorySendChannel"): _shape("tx", *_CHANNEL, wait_any=True, paired=True),
+    ("trio", "MemoryReceiveChannel"): _shape("rx", *_CHANNEL, wait_any=True, paired=True),
     ("trio", "Process"): _shape("command", "child_pid=_proc.pid"),
     ("anyio", "Lock"): _shape("lock", "waiters=len(_waiters)"),
     ("anyio", "Semaphore"): _SEMAPHORE,
@@ -138,8 +147,10 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ),
     ("anyio", "TaskGroup"): _shape("joinset", "children=len(_tasks)"),
     ("anyio", "Condition"): _shape("condition", "waiters=len(_waiters)"),
-    ("anyio", "MemoryObjectSendStream"): _shape("tx", *_ANYIO_CHANNEL, wait_any=True),
-    ("anyio", "MemoryObjectReceiveStream"): _shape("rx", *_ANYIO_CHANNEL, wait_any=True),
+    ("anyio", "MemoryObjectSendStream"): _shape("tx", *_ANYIO_CHANNEL, wait_any=True, paired=True),
+    ("anyio", "MemoryObjectReceiveStream"): _shape(
+        "rx", *_ANYIO_CHANNEL, wait_any=True, paired=True
+    ),
 }
 
 

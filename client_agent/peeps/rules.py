@@ -128,6 +128,7 @@ TABLES: dict[str, list[tuple[str, Rule]]] = {
         ("EpollIOManager.wait_readable", SKIP),
         ("EpollIOManager.wait_writable", SKIP),
     ],
+    "trio._core._generated_io_epoll": _rules(SKIP, "wait_readable", "wait_writable"),
     "trio._sync": [
         ("Event.wait", Rule("notify", refine=True)),
         ("_LockImpl.acquire", Rule("lock")),
@@ -143,7 +144,7 @@ TABLES: dict[str, list[tuple[str, Rule]]] = {
     ],
     "trio._timeouts": [
         ("sleep_until", Rule("sleep", "deadline")),
-        ("sleep_forever", Rule("sleep", None, op="forever")),
+        ("sleep_forever", Rule("sleep", None, op="forever", refine=True)),
         ("sleep", SKIP),
     ],
     "trio._threads": [("to_thread_run_sync", Rule("executor", None, refine=True))],

@@ -14,8 +14,8 @@ from typing import Any, cast
 from . import unpatched
 from .collectors import Collectors
 from .collectors.base import Collector, LoopCollector
-from .cut import Cut, Seen, ThreadRow
-from .graph import Graph, Limits
+from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
+from .graph import Graph, Limits, Ref
 from .identity import Identity, make_identity
 from .loop_cuts import LoopCut, SwitchInterval, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
@@ -160,28 +160,42 @@ class Snapshot:
 
     def _build_resources(self, seen: Seen) -> None:
         """Nodes of everything described in the cut, and edges to whoever holds it."""
-        for described in seen.facts.described.values():
-            attrs = dict(described.attrs)
-            if described.wait_any:
-                attrs["wait"] = "any"
-            self.graph.node(
-                *described.ref,
-                label=described.label or described.type_name,
-                type=described.type_name,
-                name=described.label,
-                **attrs,
+        described = list(seen.facts.described.values())
+        needed = {d.ref for d in described if self.graph.is_needed(self.graph.ref(d.ref))}
+        for one in described:
+            holdings = _holdings_of(one.ref, seen)
+            node = self.graph.node(
+                *one.ref,
+                label=one.label or one.type_name,
+                type=one.type_name,
+                name=one.label,
+                wait="any" if one.wait_any else None,
+                incomplete=_may_have_others(one, holdings) or None,
+                **one.attrs,
             )
-        for ref, holdings in seen.facts.holders.items():
-            resource = self.graph.ref(ref)
+            if one.paired and one.ref in needed:
+                self._build_other_end(one, node)
             for holding in holdings:
-                if (ref, holding.holder) in seen.facts.released:
-                    continue
-                holder = self.graph.ref(holding.holder)
-                how = {"inferred": holding.how} if holding.inferred else {}
-                if self.graph.is_needed(resource):
-                    self.graph.edge(resource, holder, "needs", relation="held_by", **how)
-                else:
-                    self.graph.edge(holder, resource, "touches", relation="holds", **how)
+                self._build_holding(node, holding, one.ref in needed, one.ref[0])
+
+    def _build_holding(self, node: str, holding: Holding, needed: bool, kind: str) -> None:
+        holder = self.graph.ref(holding.holder)
+        how = {"inferred": holding.how} if holding.inferred else {}
+        if kind in OPENABLE:
+            self.graph.edge(holder, node, "touches", relation="has it open", **how)
+        elif needed:
+            self.graph.edge(node, holder, "needs", relation="held_by", **how)
+        else:
+            self.graph.edge(holder, node, "touches", relation="holds", **how)
+
+    def _build_other_end(self, described: Described, node: str) -> None:
+        """Whoever waits at one end of a channel needs the other end to be used."""
+        kind, key = described.ref
+        other_kind = "rx" if kind == "tx" else "tx"
+        other = self.graph.id(other_kind, key)
+        label = None if self.graph.has(other) else "the other end"
+        self.graph.node(other_kind, key, label=label, **described.attrs)
+        self.graph.edge(node, other, "needs", relation="other_end")
 
     def _build_process(self, seen: Seen) -> None:
         problems = self.problems | self._collectors.failed
@@ -217,6 +231,31 @@ def look_at_threads(cut: Cut, own_threads: frozenset[int]) -> None:
                 name=_typed(static_get(thread, "_name"), str),
                 daemon=_typed(static_get(thread, "_daemonic"), bool),
             )
+
+
+def _holdings_of(ref: Ref, seen: Seen) -> list[Holding]:
+    """Who holds a resource, each once. What the resource itself recorded beats inferences."""
+    found: dict[Ref, Holding] = {}
+    for holding in seen.facts.holders.get(ref, ()):
+        if (ref, holding.holder) not in seen.facts.released:
+            known = found.get(holding.holder)
+            if known is None or known.inferred:
+                found[holding.holder] = holding
+    recorded = [holding for holding in found.values() if not holding.inferred]
+    return recorded or list(found.values())
+
+
+def _may_have_others(described: Described, holdings: list[Holding]) -> bool:
+    """Whether somebody who was not found may end a wait for it too: a semaphore of unknown
+    size, or one with more slots taken than holders found."""
+    if not described.wait_any or not holdings:
+        return False
+    attrs = described.attrs
+    total = attrs.get("total", attrs.get("max_value"))
+    if total is None:
+        return True
+    taken = attrs["borrowed"] if "borrowed" in attrs else total - attrs.get("value", 0)
+    return bool(taken > len(holdings))
 
 
 def _typed(value: Any, kind: type) -> Any:

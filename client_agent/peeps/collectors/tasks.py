@@ -74,6 +74,8 @@ class Tasks:
     rows: list[TaskRow] = field(default_factory=list)
     groups: dict[Ref, Group] = field(default_factory=dict)
     sleeps: dict[Ref, float | None] = field(default_factory=dict)
+    files: dict[Ref, int] = field(default_factory=dict)
+    """Nodes that stand for a file descriptor alone."""
 
 
 class Shape(NamedTuple):
@@ -198,6 +200,8 @@ def build_tasks(tasks: Tasks, graph: Graph, seen: Seen) -> None:
         _build_group(group, graph)
     for ref, remaining in tasks.sleeps.items():
         graph.node(*ref, label="sleep", remaining_s=_rounded(remaining))
+    for ref, descriptor in tasks.files.items():
+        graph.node(*ref, label=f"file descriptor {descriptor}", fd=descriptor)
     for row in tasks.rows:
         _build_task(row, graph, seen)
 

@@ -1,0 +1,133 @@
+"""trio's run loops: which run, on which thread, whether they sleep, and how to ask them.
+
+Decides how a runner is found and how it is asked without being woken: an instrument put straight
+into its table is called by the loop right before it waits for IO, between two batches of steps.
+If the loop sleeps it stays asleep (run_sync_soon would wake it). The instrument is only ever
+removed by the loop's own thread, since the loop looks its tables up twice.
+"""
+
+import gc
+import sys
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ..cut import Cut
+from ..graph import Ref
+from ..rules import find_code
+from ..statics import static_get
+
+
+class TrioLoop:
+    """A running trio.run. Holds its runner weakly where it can."""
+
+    library = "trio"
+
+    def __init__(self, runner: Any, ident: int) -> None:
+        self.ref: Ref = ("event_loop", id(runner))
+        self.ident = ident
+        self._runner = weakref.ref(runner)
+
+    @property
+    def runner(self) -> Any:
+        """The runner, or None if it is gone. Do not keep it."""
+        return self._runner()
+
+    def place_if_parked(self, cut: Cut) -> object | None:
+        """The frame that waits for IO, if nothing is to be run; each wait has its own."""
+        frame = cut.frames.get(self.ident)
+        runner = self.runner
+        if frame is None or runner is None or frame.f_code.co_name != "get_events":
+            return None
+        if not _is_io_manager(frame):
+            return None
+        return None if runner.runq else frame
+
+    def step(self, cut: Cut) -> object | None:
+        """The task that runs and how often it was scheduled before."""
+        task = self.running_task()
+        return None if task is None else (id(task), static_get(task, "_schedule_points"))
+
+    def running_task(self) -> Any:
+        runner = self.runner
+        for task in list(runner.tasks) if runner is not None else ():
+            if getattr(task.coro, "cr_running", False):
+                return task
+        return None
+
+    def turn_began_ago(self, cut: Cut) -> float | None:
+        """trio does not note when an iteration began."""
+        return None
+
+    def ask(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Have the loop run `work` before it next waits for IO."""
+        runner = self.runner
+        if runner is None:
+            return _nothing
+        instrument = _Once(work, runner.instruments)
+        runner.instruments.add_instrument(instrument)
+        return instrument.take_back
+
+
+class _Once:
+    """A trio instrument with one hook, called once."""
+
+    def __init__(self, work: Callable[[], None], table: Any) -> None:
+        self._work: Callable[[], None] | None = work
+        self._table = table
+
+    def before_io_wait(self, timeout: float) -> None:
+        work, self._work = self._work, None
+        self._table.remove_instrument(self)
+        if work is not None:
+            work()
+
+    def take_back(self) -> None:
+        """It stays in the table, doing nothing, until the loop comes by."""
+        self._work = None
+
+
+def _nothing() -> None:
+    pass
+
+
+def _is_io_manager(frame: types.FrameType) -> bool:
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and name.startswith("trio.")
+
+
+def running_runners(cut: Cut) -> tuple[list[TrioLoop], list[Any]]:
+    """Runners whose thread is known, and those that only show in trio's own table: in guest
+    mode another loop drives trio, and no frame tells on which thread."""
+    module = sys.modules["trio._core._run"]
+    code = find_code(module, "run")
+    found: dict[int, TrioLoop] = {}
+    for ident in list(cut.frames):
+        for frame in cut.stack_frames(ident):
+            if frame.f_code is code:
+                runner = frame.f_locals.get("runner")
+                if runner is not None and id(runner) not in found:
+                    found[id(runner)] = TrioLoop(runner, ident)
+                break
+    others = [runner for runner in _listed_runners(module) if id(runner) not in found]
+    return list(found.values()), others
+
+
+def _listed_runners(module: types.ModuleType) -> list[Any]:
+    """Runners in GLOBAL_RUN_CONTEXT: a thread-local object keeps one dictionary a thread."""
+    context = getattr(module, "GLOBAL_RUN_CONTEXT", None)
+    runner_type = getattr(module, "Runner", None)
+    if context is None or runner_type is None:
+        return []
+    found: list[Any] = []
+    todo, depth = [context], 3
+    while todo and depth:
+        following = []
+        for obj in gc.get_referents(*todo):
+            if type(obj) is dict and type(obj.get("runner")) is runner_type:
+                found.append(obj["runner"])
+            elif type(obj) is dict or type(obj).__name__ in ("_localdummy", "_thread._localdummy"):
+                following.append(obj)
+        todo, depth = following, depth - 1
+    return found
