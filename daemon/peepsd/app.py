@@ -93,7 +93,6 @@ class _Daemon:
         self.bus = Bus()
         self.registry = Registry()
         self.telemetry = Telemetry()
-        self.budget = ReceiveBudget(config.receive_budget_bytes)
         self.janitor = Janitor(
             database.writer,
             database.reader,
@@ -107,6 +106,13 @@ class _Daemon:
         )
         self.bus.subscribe(self.telemetry)
         self.bus.subscribe(self._sweep_after_snapshots)
+        self._make_gathering(database)
+        self._make_answering(database)
+
+    def _make_gathering(self, database: Database) -> None:
+        """From bytes of processes to rows."""
+        config = self._config
+        self.budget = ReceiveBudget(config.receive_budget_bytes)
         problems = Problems(self.bus, self.janitor.record)
         self.rounds = SnapshotRounds(
             self.registry, database.writer, self.bus, problems, grace_ms=config.grace_ms
@@ -117,16 +123,11 @@ class _Daemon:
             queue_limit=config.max_connections,
             limits=Limits(memory_bytes=DECODE_MEMORY_FACTOR * config.max_frame_bytes + (1 << 28)),
         )
-        self.guard: Guard | None = None
-        self.sandbox = SqlSandbox(Path(database.path), schema_sql())
-        self.analyst = Analyst(Path(database.path))
         decoder = Decoder(self._decode_elsewhere)
-        intake = Intake(self.registry, self.rounds, decoder, self.bus, problems)
-        self.house = House(self.registry, self.rounds, self.bus, decoder.decode)
-        self._shared = Services(
+        shared = Services(
             self.registry,
             self.rounds,
-            intake,
+            Intake(self.registry, self.rounds, decoder, self.bus, problems),
             self.bus,
             problems,
             self.budget,
@@ -134,17 +135,21 @@ class _Daemon:
             config.max_frame_bytes,
             config.token,
         )
-        self.listener = Listener(
-            lambda stream, local, remote: serve_stream(stream, local, remote, self._shared),
-            config.max_connections,
-        )
+        self.listener = Listener(partial(serve_stream, shared=shared), config.max_connections)
+        self.house = House(self.registry, self.rounds, self.bus, decoder.decode)
+
+    def _make_answering(self, database: Database) -> None:
+        """From questions of people to answers."""
+        self.guard: Guard | None = None
+        self.sandbox = SqlSandbox(Path(database.path), schema_sql())
+        self.analyst = Analyst(Path(database.path))
         self.api = Api(
             self.rounds.take,
             self.registry.peers,
             database.reader,
             self.sandbox,
             self.statistics,
-            config.timeout_ms,
+            self._config.timeout_ms,
             metadata.version("peeps"),
             trio.CapacityLimiter(MAX_SNAPSHOTS_AT_ONCE),
         )

@@ -21,7 +21,6 @@ class PeerLimits:
     """With a token: how long to wait for the hello that carries it."""
     first_byte_s: float = 3600.0
     """A peer that was asked and has never sent a single byte is cut after this."""
-    max_connections: int = 4096
 
     def frame_deadline(self, started_s: float, received: int, now_s: float) -> float:
         """When a frame that began at `started_s` and has `received` bytes is cut if no more

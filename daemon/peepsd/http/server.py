@@ -18,7 +18,8 @@ from starlette.types import ASGIApp
 
 from .connection import Connection, error_body
 
-MAX_CONNECTIONS: Final = 64
+MAX_CONNECTIONS: Final = 320
+"""Room for 256 observers, who stay, and for requests, which do not."""
 GRACE_S: Final = 3.0
 """How long requests may go on after the server was told to stop."""
 
