@@ -10,6 +10,7 @@ from peepsd.feed.framing import (
     prefixed,
     record,
     unframe,
+    websocket_frame,
 )
 from peepsd.feed.pb import introspection_pb2 as pb
 
@@ -51,3 +52,13 @@ def test_a_bare_message_is_told_from_a_prefixed_one() -> None:
 def test_a_broken_frame_is_an_error(frame: bytes | str) -> None:
     with pytest.raises(FramingError):
         unframe(frame)
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536, 200_000])
+def test_a_websocket_frame_is_what_a_protocol_library_writes(length: int) -> None:
+    import wsproto
+    from wsproto.events import BytesMessage
+
+    server = wsproto.Connection(wsproto.ConnectionType.SERVER)
+    payload = b"x" * length
+    assert websocket_frame(payload) == server.send(BytesMessage(data=payload))

@@ -1,6 +1,7 @@
 """Conversations: frames in, messages out, without a socket."""
 
 import pytest
+import wsproto
 
 from peepsd.feed.configuration import Settings
 from peepsd.feed.framing import Framing, framing_of, unframe
@@ -336,6 +337,24 @@ def test_a_prefixed_frame_takes_along_what_waits_a_bare_one_does_not() -> None:
         assert frame is not None
         expected = 1 if talk.observer.mode.framing is Framing.BARE else 5
         assert len(unframe(frame)) == expected
+
+
+def test_a_write_is_all_that_waits_in_whole_frames() -> None:
+    hub = make_hub()
+    for path in PATHS:
+        talk, other = Talk(hub, path, SIGNAL), Talk(hub, path, SIGNAL)
+        for each in (talk, other):
+            each.received()
+            each.signal(Signal.START_PUSH_EMITTER, Signal.EVENTS)
+        for ts in range(5):
+            publish_event(hub, ts)
+        client = wsproto.Connection(wsproto.ConnectionType.CLIENT)
+        data = talk.observer.next_write(0.0)
+        assert data is not None
+        client.receive_data(data)
+        frames = [bytes(event.data) for event in client.events()]  # type: ignore[attr-defined]
+        assert frames == list(iter(lambda o=other: o.observer.next_frame(0.0), None))
+        assert talk.observer.next_write(0.0) is None
 
 
 def test_flooding_without_reading_ends_the_connection() -> None:

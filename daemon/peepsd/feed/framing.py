@@ -15,6 +15,7 @@ RECORD_HEADER = struct.Struct("<II")  # fnv1a32 of the message, its length
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """No message of a recording or of a server is longer; a longer length is corruption."""
 
+_BINARY = 0x82  # final, opcode 2 (RFC 6455 section 5.2)
 _OFFSET_BASIS = 0x811C9DC5
 _PRIME = 0x01000193
 
@@ -46,6 +47,16 @@ def record(message: bytes) -> bytes:
 def prefixed(messages: Iterable[bytes]) -> bytes:
     """One prefixed frame that holds these messages."""
     return VERSION_BYTES + b"".join(map(record, messages))
+
+
+def websocket_frame(payload: bytes) -> bytes:
+    """A whole binary message as a server writes it: unmasked, uncompressed, in one frame."""
+    length = len(payload)
+    if length < 126:
+        return bytes((_BINARY, length)) + payload
+    if length < 1 << 16:
+        return struct.pack("!BBH", _BINARY, 126, length) + payload
+    return struct.pack("!BBQ", _BINARY, 127, length) + payload
 
 
 def framing_of(frame: bytes) -> Framing:

@@ -29,6 +29,10 @@ class Limits:
     message_burst: int = 200
     stall_s: float = 30.0
     """An observer that takes nothing for so long is cut off."""
+    breather_s: float = 0.00015
+    """Time between two writes to one observer, for each observer there is: whatever they all
+    ask for, the daemon has most of its time for the processes. Many get more at a time instead
+    of more often."""
 
 
 Wake = Callable[[], None]
@@ -87,6 +91,11 @@ class Hub:
     def is_full(self) -> bool:
         """Whether another observer would be too many."""
         return len(self._wakes) >= self.limits.max_observers
+
+    @property
+    def breather_s(self) -> float:
+        """How long an observer waits for its next write now."""
+        return self.limits.breather_s * len(self._wakes)
 
     @contextmanager
     def attached(self, path: Path, generation: Generation | None, wake: Wake) -> Iterator[Observer]:

@@ -4,6 +4,7 @@ Decides the mode (path, generation, first frame), when the greeting is due, and 
 the connection. Refuses to know WebSockets: it is handed frames, and asked for frames.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -11,9 +12,10 @@ from google.protobuf.message import DecodeError
 
 from . import commands, signals
 from .emitter import MAX_ANSWERS, Emitter, Server
-from .framing import VERSION_BYTES, Framing
+from .framing import VERSION_BYTES, Framing, websocket_frame
 from .generation import Generation, NotProtobuf, decide, scan
 from .modes import Mode, Path, Source
+from .outgoing import Outgoing
 from .pb import introspection_pb2 as pb
 
 CLOSE_UNSUPPORTED = 1003
@@ -22,8 +24,8 @@ CLOSE_POLICY = 1008
 CLOSE_TOO_BIG = 1009
 CLOSE_TRY_LATER = 1013
 
-MAX_FRAME_BYTES = 64 * 1024
-"""No further message is added to a prefixed frame of this size."""
+MAX_WRITE_BYTES = 64 * 1024
+"""No further message is added to a frame, or to a write, of this size."""
 
 _READY = "ready"
 """What clients sent before signals were protobuf messages."""
@@ -77,22 +79,30 @@ class Observer:
             self.emitter.start(source)
 
     def next_frame(self, now: float) -> bytes | None:
-        """The next frame to send; None: nothing is due. `now`: the clock of Outgoing.at (s).
+        """The payload of the next WebSocket frame; None: nothing is due.
 
-        A prefixed frame takes along whatever else is waiting, up to MAX_FRAME_BYTES: cheaper
-        for everybody once an observer has fallen behind.
+        `now` is on the clock of Outgoing.at (s). A prefixed frame takes along whatever else
+        is waiting, up to MAX_WRITE_BYTES.
         """
-        outgoing = self.emitter.next_message(now)
-        if outgoing is None:
-            return None
         if self.mode.framing is Framing.BARE:
-            return outgoing.payload
-        frame = [VERSION_BYTES, outgoing.record]
-        size = len(outgoing.record)
-        while size < MAX_FRAME_BYTES and (more := self.emitter.next_message(now)) is not None:
-            frame.append(more.record)
-            size += len(more.record)
-        return b"".join(frame)
+            outgoing = self.emitter.next_message(now)
+            return None if outgoing is None else outgoing.payload
+        records = [outgoing.record for outgoing in self._next_messages(now)]
+        return b"".join([VERSION_BYTES, *records]) if records else None
+
+    def next_write(self, now: float) -> bytes | None:
+        """The same as whole WebSocket frames: one that is prefixed, or as many bare ones as
+        are waiting, up to MAX_WRITE_BYTES."""
+        if self.mode.framing is Framing.BARE:
+            return b"".join(outgoing.frame for outgoing in self._next_messages(now)) or None
+        payload = self.next_frame(now)
+        return None if payload is None else websocket_frame(payload)
+
+    def _next_messages(self, now: float) -> Iterator[Outgoing]:
+        size = 0
+        while size < MAX_WRITE_BYTES and (outgoing := self.emitter.next_message(now)) is not None:
+            size += len(outgoing.payload)
+            yield outgoing
 
     def receive(self, frame: bytes | str) -> None:
         """Act on one frame. Sets `closing` if the connection cannot go on."""

@@ -1,11 +1,11 @@
 """A message on its way to observers: encoded once, shared by all of them.
 
-Decides when its checksum is computed (on first need, once). Refuses to know who gets it.
+Decides when checksum and frame are made (on first need, once). Refuses to know who gets it.
 """
 
 from functools import cached_property
 
-from .framing import record
+from .framing import record, websocket_frame
 from .modes import Source
 from .pb import introspection_pb2 as pb
 
@@ -29,6 +29,11 @@ class Outgoing:
     def record(self) -> bytes:
         """Checksum, length and message: what a prefixed frame holds."""
         return record(self.payload)
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The WebSocket frame that carries it bare."""
+        return websocket_frame(self.payload)
 
 
 def encode_state(state: pb.State) -> bytes:

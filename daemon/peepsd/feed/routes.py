@@ -1,7 +1,9 @@
 """The feed's WebSocket routes. Decides nothing: one implementation, a path for each contract."""
 
+from dataclasses import dataclass
+
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.types import Receive, Scope, Send
 
 from .modes import PATHS, Path
 from .session import Feed, serve
@@ -14,8 +16,15 @@ def websocket_routes(feed: Feed) -> list[WebSocketRoute]:
 
 def websocket_route(url: str, path: Path, feed: Feed) -> WebSocketRoute:
     """One contract at a URL of the caller's choice."""
+    return WebSocketRoute(url, _Application(path, feed))
 
-    async def endpoint(websocket: WebSocket) -> None:
-        await serve(websocket, path, feed)
 
-    return WebSocketRoute(url, endpoint)
+@dataclass(frozen=True, slots=True)
+class _Application:
+    """An ASGI application; Starlette would hide the server's extension behind its own class."""
+
+    path: Path
+    feed: Feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await serve(scope, receive, send, self.path, self.feed)

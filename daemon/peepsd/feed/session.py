@@ -9,10 +9,11 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
 import trio
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .generation import Generation
-from .hub import Hub, Limits
+from .hub import Hub
 from .modes import Path
 from .observer import (
     CLOSE_POLICY,
@@ -21,6 +22,9 @@ from .observer import (
     Close,
     Observer,
 )
+
+FRAMES = "peeps.websocket.frames"
+"""ASGI extension of the daemon's own server (http.connection): whole frames in one write."""
 
 
 class Feed(Protocol):
@@ -55,8 +59,9 @@ def generation_asked_for(protocol: str | None) -> Generation | None:
     return None if protocol is None else Generation(protocol)
 
 
-async def serve(websocket: WebSocket, path: Path, feed: Feed) -> None:
-    """Serve one observer until it leaves or has to."""
+async def serve(scope: Scope, receive: Receive, send: Send, path: Path, feed: Feed) -> None:
+    """Serve one observer until it leaves or has to. An ASGI application."""
+    websocket = WebSocket(scope, receive, send)
     await websocket.accept()
     try:
         generation = generation_asked_for(websocket.query_params.get("protocol"))
@@ -68,7 +73,7 @@ async def serve(websocket: WebSocket, path: Path, feed: Feed) -> None:
             reason = f"{hub.limits.max_observers} observers are connected already"
             await websocket.close(CLOSE_TRY_LATER, reason)
             return
-        pump = _Pump(websocket, hub.limits)
+        pump = _Pump(websocket, send, hub)
         with hub.attached(path, generation, pump.wake) as observer:
             await pump.run(observer)
 
@@ -76,9 +81,12 @@ async def serve(websocket: WebSocket, path: Path, feed: Feed) -> None:
 class _Pump:
     """The two tasks of one connection."""
 
-    def __init__(self, websocket: WebSocket, limits: Limits) -> None:
+    def __init__(self, websocket: WebSocket, send: Send, hub: Hub) -> None:
         self._websocket = websocket
-        self._limits = limits
+        self._send_asgi = send
+        self._takes_frames = FRAMES in (websocket.scope.get("extensions") or {})
+        self._hub = hub
+        self._limits = hub.limits
         self._work = trio.Event()
 
     def wake(self) -> None:
@@ -119,19 +127,30 @@ class _Pump:
         observer.greet()
         while True:
             self._work = trio.Event()
-            frame = observer.next_frame(trio.current_time())
-            if frame is None:
+            if not observer.emitter.has_work:
                 await self._work.wait()
                 continue
             with trio.move_on_after(self._limits.stall_s) as sending:
-                try:
-                    await self._websocket.send_bytes(frame)
-                except WebSocketDisconnect:
-                    whole.cancel()
+                await self._write(observer)
             if sending.cancelled_caught:
                 seconds = round(self._limits.stall_s)
                 observer.closing = Close(CLOSE_TRY_LATER, f"nothing was read for {seconds} s")
                 whole.cancel()
+            await trio.sleep(self._hub.breather_s)
+
+    async def _write(self, observer: Observer) -> None:
+        """Send what is due, as much as goes into one write."""
+        now = trio.current_time()
+        if self._takes_frames:
+            data = observer.next_write(now)
+            message = {"type": FRAMES, "data": data}
+        else:
+            data = observer.next_frame(now)
+            message = {"type": "websocket.send", "bytes": data}
+        if data is not None:
+            # A client that has left meanwhile is `_receive`'s to notice.
+            with suppress(OSError):
+                await self._send_asgi(message)
 
     async def _close(self, close: Close) -> None:
         # It may have left by itself meanwhile.

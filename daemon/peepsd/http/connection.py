@@ -18,10 +18,12 @@ import trio
 import wsproto.utilities
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Data
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState, Scope, TaskGroup
+from wsproto.connection import ConnectionState as WsState
 
 HEADER_DEADLINE_S: Final = 10.0
 """From connecting, or from the last response, to the end of the next request's head."""
@@ -35,6 +37,10 @@ APP_QUEUE: Final = 10
 _CHUNK: Final = 64 * 1024
 _RECEIVE: Final = 16 * 1024
 """By this much a request's head may be larger than its limit."""
+
+FRAMES: Final = "peeps.websocket.frames"
+"""ASGI extension of ours: a message of this type sends "data", one or more whole WebSocket frames
+as a server writes them, in one go. The observer feed encodes a frame once for all observers."""
 
 _LINGER_S: Final = 1.0
 _LINGER_BYTES: Final = 1024 * 1024
@@ -231,6 +237,9 @@ class _Tasks:
 
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Send:
         """Start the application; returns how to give it a message."""
+        if scope["type"] == "websocket":
+            scope["extensions"][FRAMES] = {}
+            send = _with_frames(send)
         inbox = _Inbox(_GONE[scope["type"]])
         self._inboxes = [other for other in self._inboxes if not other.has_ended] + [inbox]
         self.apps.start_soon(_run_app, app, scope, inbox, send)
@@ -278,6 +287,19 @@ class _Inbox:
             self.has_ended = True
             self._messages.clear()
             self._lot.notify_all()
+
+
+def _with_frames(app_send: Send) -> Send:
+    """The `send` of a WebSocket application, with our extension."""
+    stream: WSStream = app_send.__self__  # type: ignore[attr-defined]
+
+    async def send(message: Any) -> None:
+        if message is None or message["type"] != FRAMES:
+            await app_send(message)
+        elif not stream.closed and stream.connection.state is WsState.OPEN:
+            await stream.send(Data(stream_id=stream.stream_id, data=message["data"]))
+
+    return send
 
 
 async def _run_app(app: AppWrapper, scope: Scope, inbox: _Inbox, send: Send) -> None:
