@@ -11,6 +11,7 @@ from peeps.wire.messages import Hello
 from peepsd.feed.pb import introspection_pb2 as pb
 
 from ..support.daemon import Daemon
+from ..support.feed_server import until
 from ..support.observer_client import observer
 
 Signal = pb.ClientSignal
@@ -86,17 +87,63 @@ async def test_an_observer_follows_a_snapshot(daemon: Daemon) -> None:
     assert "peepsd_observers " in metrics
 
 
-def test_a_stuck_observer_does_not_keep_the_daemon_from_stopping(tmp_path: Path) -> None:
-    with Daemon(tmp_path) as daemon:
-        port = int(daemon.url.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as stuck:
-            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            stuck.sendall(
-                b"GET /observer HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
-                b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-                b"Sec-WebSocket-Version: 13\r\n\r\n" % port
-            )
-            for _ in range(1_000):
-                if "peepsd_observers 1" in daemon.get("/metrics").text:
-                    break
-            assert daemon.stop() == 0
+def metric(daemon: Daemon, name: str) -> int:
+    lines = daemon.get("/metrics").text.splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"peepsd_{name} "))
+
+
+def wait_for(daemon: Daemon, name: str, at_least: int) -> None:
+    for _ in range(2_000):
+        if metric(daemon, name) >= at_least:
+            return
+    raise AssertionError(f"{name} stays below {at_least}")
+
+
+def stuck_observer(port: int) -> socket.socket:
+    """It subscribes to events and never reads."""
+    stream = socket.socket()
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stream.connect(("127.0.0.1", port))
+    stream.sendall(
+        b"GET /introspect HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Version: 13\r\n\r\n" % port
+    )
+    while stream.recv(1) != b"\n" or stream.recv(2) != b"\r\n":
+        pass
+    signal = bytes.fromhex("0a020801100b1802")
+    stream.sendall(bytes([0x82, 0x80 | len(signal), 0, 0, 0, 0]) + signal)
+    return stream
+
+
+def test_a_stuck_observer_keeps_nobody_from_anything(tmp_path: Path) -> None:
+    with (
+        Daemon(tmp_path) as daemon,
+        stuck_observer(int(daemon.url.rpartition(":")[2])),
+        a_process(daemon.listen) as peer,
+    ):
+        wait_for(daemon, "observers", 1)
+        for _ in range(40):  # each bad frame is an event for the observer
+            peer.sendall(encode_frame(b"[]") * 500)
+        wait_for(daemon, "observer_queued_bytes", 1)
+        assert daemon.jump(timeout_ms=100)["requested"] == 1
+        assert metric(daemon, "observers") == 1
+        assert daemon.stop() == 0
+
+
+async def test_two_hundred_observers_at_once(daemon: Daemon) -> None:
+    port = int(daemon.url.rpartition(":")[2])
+
+    async def observe(greeted: list[int], leave: trio.Event) -> None:
+        async with observer(port) as client:
+            await client.next("state", 60)
+            greeted[0] += 1
+            await leave.wait()
+
+    greeted, leave = [0], trio.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(200):
+            nursery.start_soon(observe, greeted, leave)
+        await until(lambda: greeted[0] == 200, 60)
+        assert await trio.to_thread.run_sync(metric, daemon, "observers") == 200
+        leave.set()

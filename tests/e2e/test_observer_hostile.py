@@ -45,21 +45,21 @@ async def test_a_stuck_observer_loses_its_own_backlog_and_delays_nobody() -> Non
         stuck.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await subscribed(server, stuck)
         await subscribed(server, other)
-        for n in range(2_000):  # ten megabytes: more than any socket buffers
-            server.publish(an_event(n, 5_000))
+        for n in range(500):  # ten megabytes: more than any socket buffers
+            server.publish(an_event(n, 20_000))
             assert number(await other.message()) == n
         statistics = server.feed.statistics()
         assert statistics["queued_bytes"] <= 100_000
-        assert statistics["discarded_messages"] > 500
+        assert statistics["discarded_messages"] > 100
         # It reads again: the gap is announced, in its place, and what is left is in order.
         seen, announced = [], 0
-        while not seen or seen[-1] != 1_999:
+        while not seen or seen[-1] != 499:
             message = await stuck.message()
             if message.HasField("notice"):
                 announced += message.notice.discarded_events
             else:
                 seen.append(number(message))
-        assert announced + len(seen) == 2_000
+        assert announced + len(seen) == 500
         assert announced == server.feed.statistics()["discarded_messages"]
         assert seen == sorted(seen)
 
