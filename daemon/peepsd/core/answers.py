@@ -257,7 +257,7 @@ def explain(
             caveats(snapshot),
         )
     end = chain.path[-1]
-    if len(chain.path) == 1 and graph.needs[end] and end not in _blocked(snapshot):
+    if len(chain.path) == 1 and graph.needs[end] and end not in snapshot.blocking():
         return _not_waiting(snapshot, path[0])
     root = root_of(snapshot, end)
     doubts = confidence.Circumstances(inferred=inferred, torn=_torn(snapshot, path))
@@ -308,6 +308,8 @@ def root_of(snapshot: SnapshotGraph, end: int) -> Root:
     """What kind of root the node with that number is."""
     node_id = snapshot.graph.ids[end]
     node = snapshot.node(node_id)
+    if end in snapshot.blocking():
+        return roots.BLOCKING
     if listeners := snapshot.wires.idle.get(end):
         other = snapshot.path(listeners[:1])[0]
         return Root(
@@ -321,11 +323,6 @@ def root_of(snapshot: SnapshotGraph, end: int) -> Root:
 def _judge(snapshot: SnapshotGraph, ends: list[int]) -> list[int]:
     snapshot.path(ends)  # one lookup for all
     return [roots.rank(root_of(snapshot, n)) for n in ends]
-
-
-def _blocked(snapshot: SnapshotGraph) -> set[int]:
-    index = snapshot.graph.index
-    return {index[i] for i in snapshot.marks.blocked if i in index}
 
 
 def _torn(snapshot: SnapshotGraph, path: Sequence[Node]) -> int:

@@ -132,7 +132,8 @@ def _lines(snapshot: SnapshotGraph, what: str, ids: Sequence[str], limit: int = 
 
 def _blocked_loop(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     node = snapshot.node(row["id"])
-    waiting = len(_needed_by(snapshot, node.id))
+    waiting = row["waiters"]
+    since = f" for {row['seconds']:.1f} s" if row["seconds"] else ""
     held_up = (
         f", and {phrases.count(waiting, 'task')} of the same loop cannot run" if waiting else ""
     )
@@ -142,7 +143,7 @@ def _blocked_loop(snapshot: SnapshotGraph, row: Row) -> Finding | None:
         kind="blocked-loop",
         severity="error",
         title="An event loop is blocked",
-        sentence=f"{_line(snapshot, node.id)} does not give its event loop back{held_up}.",
+        sentence=f"{_line(snapshot, node.id)} has not given its event loop back{since}{held_up}.",
         evidence=[f"innermost frame: {node.stack[-1]}"] if node.stack else [],
         query="blocked-loops",
         key=f"blocked-loop {node.id} {node.place}",

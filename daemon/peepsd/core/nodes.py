@@ -61,10 +61,13 @@ class Node:
     @property
     def name(self) -> str:
         """What people call it: its name, its label, or the tail of its id."""
+        unique = self.id.rpartition("/")[2].removeprefix(f"{self.kind}:")
         for value in (self.attrs.get("name"), self.label):
             if isinstance(value, str) and value:
-                return value
-        return self.id.rpartition("/")[2].removeprefix(f"{self.kind}:")
+                if value != self.attrs.get("type"):
+                    return value
+                return f"{value.rpartition('.')[2]}@{unique[-4:]}"  # told apart from its like
+        return unique
 
     @property
     def state(self) -> str | None:

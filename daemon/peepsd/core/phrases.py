@@ -10,6 +10,7 @@ from itertools import pairwise
 from .nodes import CHANNELS, POOLS, SOCKETS, TIMERS, Node
 
 KIND_WORDS = {
+    "event_loop": "event loop",
     "joinset": "task group",
     "notify": "event",
     "tx": "sending end of channel",
@@ -50,6 +51,8 @@ def relation(src: Node, dst: Node) -> str:
         return "answered by" if dst.kind in SOCKETS else "served by"
     if src.kind == "joinset":
         return "which still contains"
+    if src.kind == "event_loop":
+        return "occupied by"
     if src.kind == "executor":
         return "busy with" if dst.kind != "executor" else "part of"
     if src.kind in ("lock", *POOLS):

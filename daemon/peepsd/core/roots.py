@@ -48,6 +48,9 @@ class Root:
 CYCLE = Root("cycle", "everybody in the circle waits for somebody else in it")
 
 
+BLOCKING = Root("blocked_loop", "it does not give its event loop back, so nothing else there runs")
+
+
 def classify(node: Node, missing: Missing | None = None) -> Root:
     """The root that a node without needs is."""
     if missing is not None and missing.reason in ANSWERS:
@@ -72,7 +75,7 @@ def classify(node: Node, missing: Missing | None = None) -> Root:
 def _actor(node: Node) -> Root:
     match node.state:
         case "blocked":
-            return Root("blocked_loop", "it blocks its event loop, so nothing else there runs")
+            return BLOCKING
         case "running":
             return Root("running", "it is running")
         case "runnable" | "scheduled" | "ready":

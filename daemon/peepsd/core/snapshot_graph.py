@@ -52,9 +52,10 @@ def marks_of(attributes: Iterable[tuple[str, Mapping[str, Any]]]) -> Marks:
     for node_id, attrs in attributes:
         if attrs.get("wait") == "any":
             found["any_of"].add(node_id)
-        if attrs.get("deadline_in_ms") is not None or attrs.get("deadline_ns") is not None:
+        limit = attrs.get("timeout_s")
+        if isinstance(limit, (int, float)) and limit <= SOON_S:
             found["limited"].add(node_id)
-        if attrs.get("state") == "blocked":
+        if attrs.get("state") == "blocked" or _is_blocked_loop(node_id, attrs):
             found["blocked"].add(node_id)
         if attrs.get("waits_to") == wires.WRITING:
             found["writers"].add(node_id)
@@ -63,7 +64,14 @@ def marks_of(attributes: Iterable[tuple[str, Mapping[str, Any]]]) -> Marks:
     return Marks(**{name: frozenset(ids) for name, ids in found.items()})
 
 
-MARKERS = ('"wait"', '"deadline', '"blocked"', '"waits_to"', '"sampled"')
+def _is_blocked_loop(node_id: str, attrs: Mapping[str, Any]) -> bool:
+    return node_id.startswith("event_loop:") and attrs.get("cut") == "blocked"
+
+
+SOON_S = 60.0
+"""A time limit further away does not count: whoever looks now will not see it end the wait."""
+
+MARKERS = ('"any"', '"timeout_s"', '"blocked"', '"waits_to"', '"sampled"')
 """Text that the attributes of a marked node contain: to find candidates without decoding."""
 
 
@@ -103,11 +111,19 @@ class SnapshotGraph:
         return self._deadlocks
 
     def chains(self) -> Chains:
-        """Ways from nodes to roots; a blocked loop explains whatever runs on it."""
-        blocked = {
-            self.graph.index[i] for i in self.marks.blocked if i in self.graph.index
-        } - self.stuck
-        return Chains(self.graph, self.stuck, self.deadlocks, blocked)
+        """Ways from nodes to roots."""
+        return Chains(self.graph, self.stuck, self.deadlocks, self.blocking() - self.stuck)
+
+    def blocking(self) -> set[int]:
+        """What keeps an event loop from turning: the task that occupies it, or the loop itself
+        if no task does. Whatever that waits for in turn, here is where it went wrong."""
+        found: set[int] = set()
+        for node_id in self.marks.blocked:
+            n = self.graph.index.get(node_id)
+            if n is not None:
+                is_loop = node_id.startswith("event_loop:")
+                found.update(self.graph.needs[n] if is_loop and self.graph.needs[n] else [n])
+        return found
 
     def nodes(self, ids: Collection[str]) -> dict[str, Node]:
         """The nodes of these ids; one that no reply contained is made of its id."""

@@ -204,12 +204,23 @@ SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.form
         "blocked-loops",
         "Which event loops are blocked, and by what?",
         f"""
+WITH blocking AS (
+  SELECT l.snapshot_id, l.id AS loop_id, coalesce(e.dst_id, l.id) AS id,
+         json_extract(l.attrs_json, '$.not_turned_s') AS seconds
+    FROM nodes l
+    LEFT JOIN edges e ON e.snapshot_id = l.snapshot_id AND e.src_id = l.id AND e.kind = 'needs'
+   WHERE l.kind = 'event_loop' AND json_extract(l.attrs_json, '$.cut') = 'blocked'
+   UNION ALL
+  SELECT t.snapshot_id, t.id, t.id, NULL
+    FROM nodes t
+   WHERE instr(t.attrs_json, '"blocked"') AND json_extract(t.attrs_json, '$.state') = 'blocked')
 SELECT t.id, t.kind, {_NAME.format("t")} AS name, t.proc_key AS process,
        {_LOCATION.format("t")} AS location, json_extract(t.attrs_json, '$.stack[#-1]') AS innermost,
+       b.seconds, b.loop_id,
        (SELECT count(*) FROM edges w
-         WHERE w.snapshot_id = t.snapshot_id AND w.dst_id = t.id AND w.kind = 'needs') AS waiters
-  FROM nodes t
- WHERE instr(t.attrs_json, '"blocked"') AND json_extract(t.attrs_json, '$.state') = 'blocked'
+         WHERE w.snapshot_id = b.snapshot_id AND w.dst_id = b.loop_id AND w.kind = 'needs')
+         AS waiters
+  FROM blocking b JOIN nodes t ON t.snapshot_id = b.snapshot_id AND t.id = b.id
  ORDER BY waiters DESC, t.id LIMIT ?1""",
     ),
     Pack(
