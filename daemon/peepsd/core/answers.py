@@ -309,7 +309,7 @@ def root_of(snapshot: SnapshotGraph, end: int) -> Root:
     node_id = snapshot.graph.ids[end]
     node = snapshot.node(node_id)
     if end in snapshot.blocking():
-        return roots.BLOCKING
+        return roots.blocking(node)
     if listeners := snapshot.wires.idle.get(end):
         other = snapshot.path(listeners[:1])[0]
         return Root(

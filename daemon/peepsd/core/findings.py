@@ -132,6 +132,17 @@ def _lines(snapshot: SnapshotGraph, what: str, ids: Sequence[str], limit: int = 
 
 def _blocked_loop(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     node = snapshot.node(row["id"])
+    if roots.blocking(node) is roots.UNWOKEN:
+        return _make(
+            snapshot,
+            node.id,
+            kind="unwoken-loop",
+            severity="error",
+            title="An event loop sleeps although a task could run",
+            sentence=f"{_line(snapshot, node.id)}: {roots.UNWOKEN.reason}.",
+            evidence=_lines(snapshot, "waits for it:", _needed_by(snapshot, row["loop_id"])),
+            query="blocked-loops",
+        )
     waiting = row["waiters"]
     since = f" for {row['seconds']:.1f} s" if row["seconds"] else ""
     held_up = (
@@ -179,12 +190,15 @@ def _full_queue(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     waiters = _needed_by(snapshot, queue)
     users = _needs(snapshot, queue)
     capacity = row["capacity"]
+    # A counter that stands still tells that nothing is taken out; without one, whoever moves in
+    # that process may be the consumer.
+    stands_still = row["unfinished"] is not None or not row["something_moves"]
     full = f" ({row['occupancy']:.0f} of {capacity:.0f})" if capacity else ""
     return _make(
         snapshot,
         queue,
         kind="full-queue",
-        severity="warning",
+        severity="warning" if stands_still else "info",
         title="A queue is full and its consumer is too slow, or gone",
         sentence=f"{_line(snapshot, queue)} is full{full};"
         f" {phrases.count(len(waiters), 'waits', 'wait')} to put something in.",
@@ -193,7 +207,7 @@ def _full_queue(snapshot: SnapshotGraph, row: Row) -> Finding | None:
             *_lines(snapshot, "waited for by", waiters),
         ],
         query="full-queues",
-        key=_same("full-queue", queue, users, waiters),
+        key=_same("full-queue", queue, users, waiters, [str(row["unfinished"])]),
     )
 
 

@@ -51,6 +51,18 @@ CYCLE = Root("cycle", "everybody in the circle waits for somebody else in it")
 BLOCKING = Root("blocked_loop", "it does not give its event loop back, so nothing else there runs")
 
 
+UNWOKEN = Root(
+    "unknown",
+    "it sleeps although a task of its event loop could run: nobody woke it"
+    " (was something set from another thread, without call_soon_threadsafe?)",
+)
+
+
+def blocking(node: Node) -> Root:
+    """The root that a node is which keeps an event loop from turning."""
+    return UNWOKEN if node.kind == "thread" and node.state == "idle" else BLOCKING
+
+
 def classify(node: Node, missing: Missing | None = None) -> Root:
     """The root that a node without needs is."""
     if missing is not None and missing.reason in ANSWERS:

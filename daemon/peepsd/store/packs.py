@@ -41,6 +41,7 @@ WITH channels AS (
          {_attr("c", "getters", "waiting_receivers")} AS receivers,
          {_attr("c", "open_senders")} AS open_senders,
          {_attr("c", "open_receivers")} AS open_receivers,
+         {_attr("c", "unfinished")} AS unfinished,
          {_attr("c", "closed", "lifecycle")} AS lifecycle
     FROM nodes c WHERE c.kind IN {_CHANNEL_KINDS}),
 users AS (
@@ -245,8 +246,14 @@ SELECT p.id, p.kind, {_NAME.format("p")} AS name, p.proc_key AS process,
         "Which queues and channels are full while somebody waits to put something in?",
         _CHANNELS
         + """
-SELECT c.id, c.kind, c.name, c.proc_key AS process, c.capacity, c.occupancy,
-       count(*) AS waiting_to_send
+SELECT c.id, c.kind, c.name, c.proc_key AS process, c.capacity, c.occupancy, c.unfinished,
+       count(*) AS waiting_to_send,
+       EXISTS (SELECT 1 FROM nodes m
+                WHERE m.snapshot_id = c.snapshot_id AND m.proc_key = c.proc_key
+                  AND (m.kind = 'sleep' AND json_extract(m.attrs_json, '$.remaining_s') < 1
+                    OR m.kind IN ('task', 'thread')
+                       AND json_extract(m.attrs_json, '$.state') IN ('running', 'runnable')))
+         AS something_moves
   FROM users u JOIN channels c ON c.snapshot_id = u.snapshot_id AND c.id = u.dst_id
  WHERE u.op = 'send'
  GROUP BY c.id ORDER BY waiting_to_send DESC, c.id LIMIT ?1""",
@@ -264,7 +271,10 @@ WITH alive AS (
                       WHERE e.snapshot_id = a.snapshot_id AND e.src_id = a.id
                         AND e.kind = 'needs')
      AND (a.kind NOT IN ('task', 'thread')
-          OR coalesce({_attr("a", "state")}, '') NOT IN ('idle', 'parked', 'done', 'finished')))
+          OR coalesce({_attr("a", "state")}, '') NOT IN ('idle', 'parked', 'done', 'finished'))
+   UNION  -- where a collector failed, what it would have seen may be what provides
+  SELECT p.proc_key FROM nodes p
+   WHERE p.kind = 'process' AND json_extract(p.attrs_json, '$.problems') IS NOT NULL)
 SELECT r.id, r.kind, {_NAME.format("r")} AS name, r.proc_key AS process,
        count(*) AS waiters, min(e.src_id) AS a_waiter_id
   FROM edges e
@@ -273,6 +283,7 @@ SELECT r.id, r.kind, {_NAME.format("r")} AS name, r.proc_key AS process,
    AND r.kind IN ('queue', 'tx', 'rx', 'notify', 'condition', 'barrier', 'future', 'oncecell')
    AND NOT EXISTS (SELECT 1 FROM edges o
                     WHERE o.snapshot_id = r.snapshot_id AND o.src_id = r.id AND o.kind = 'needs')
+   AND coalesce(json_extract(r.attrs_json, '$.type'), '') NOT LIKE 'multiprocessing%'
    AND r.proc_key NOT IN (SELECT proc_key FROM alive)
  GROUP BY r.id ORDER BY waiters DESC, r.id LIMIT ?1""",
     ),
