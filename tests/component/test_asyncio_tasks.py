@@ -215,6 +215,81 @@ def test_a_lock_behind_an_exit_stack_or_a_generator_is_found(new_loop):
     assert view.chain("wants two", 3) == ["wants two", "lock", "holder"]
 
 
+@BOTH_LOOPS
+def test_acquire_with_a_finally_that_releases_is_holding(new_loop):
+    async def main():
+        lock, module_wide = asyncio.Lock(), asyncio.Semaphore(1)
+        holder = Holder(lock)
+
+        async def by_name():
+            await module_wide.acquire()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                module_wide.release()
+
+        async def around():
+            try:
+                await holder.lock.acquire()
+                raise AssertionError("not reached")
+            finally:
+                if holder.lock is None:
+                    holder.lock.release()
+
+        spawn(holder.hold(), "by attribute")
+        spawn(by_name(), "by name")
+        await asyncio.sleep(0.01)
+        spawn(around(), "waits for lock")
+        spawn(module_wide.acquire(), "waits for semaphore")
+
+    with asyncio_host(main, new_loop):
+        view = look()
+    assert view.chain("waits for lock", 3) == ["waits for lock", "lock", "by attribute"]
+    assert view.chain("waits for semaphore", 3) == ["waits for semaphore", "semaphore", "by name"]
+
+
+class Holder:
+    def __init__(self, lock):
+        self.lock = lock
+
+    async def hold(self):
+        await self.lock.acquire()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.lock.release()
+
+
+@BOTH_LOOPS
+def test_a_bare_future_needs_those_who_have_it_in_a_local_variable(new_loop):
+    async def main():
+        done = asyncio.get_running_loop().create_future()
+        orphan = asyncio.get_running_loop().create_future()
+
+        async def set_it_later(future):
+            await asyncio.Event().wait()
+            future.set_result(None)
+
+        async def gathers(future):
+            await asyncio.gather(asyncio.gather(future), asyncio.Event().wait())
+
+        async def wait(future):
+            await future
+
+        spawn(set_it_later(done), "setter")
+        spawn(wait(done), "waiter")
+        spawn(gathers(done), "gathers")
+        spawn(wait(orphan), "abandoned")
+        del done, orphan
+
+    with asyncio_host(main, new_loop):
+        view = look()
+    assert view.chain("waiter") == ["waiter", "future", "setter", "notify"]
+    assert view.chain("abandoned") == ["abandoned", "future"]
+    (edge,) = [e for e in view.edges if e["attrs"].get("relation") == "may set it"]
+    assert edge["attrs"]["inferred"]
+
+
 def test_tasks_carry_stack_state_and_place_and_no_values():
     async def main():
         secret = "password"

@@ -11,12 +11,13 @@ import asyncio
 import sys
 from typing import Any
 
+from ..awaitables import Link
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
 from ..rules import Rulebook
 from ..statics import type_name
 from .asyncio_loops import AsyncioLoop, current_task, running_loops
-from .asyncio_waits import WaitReader, task_ref, timeout_of
+from .asyncio_waits import WaitReader, find_setters, task_ref, timeout_of
 from .tasks import (
     RUNNABLE,
     RUNNING,
@@ -26,8 +27,12 @@ from .tasks import (
     Tasks,
     build_tasks,
     note_holdings,
+    note_releases,
     running_spots,
 )
+
+MAX_TASKS_FOR_SETTERS = 20_000
+"""Looking for a bare future in every local variable doubles the cut: not above so many tasks."""
 
 
 def collector() -> "AsyncioTasks":
@@ -46,7 +51,7 @@ class AsyncioTasks:
         return "asyncio.tasks" in sys.modules
 
     def prepare(self, cut: Cut) -> None:
-        self._reader.load()
+        self._reader.load(cut)
 
     def loops(self, cut: Cut) -> list[AsyncioLoop]:
         return running_loops(cut, {id(loop): loop for loop in map(_loop_of, all_tasks()) if loop})
@@ -72,6 +77,7 @@ class AsyncioTasks:
         now = loop.time()
         reader = WaitReader(cut, tasks, now)
         current = current_task(running)
+        chains: list[tuple[Ref, list[Link]]] = []
         for task in all_tasks():
             if _loop_of(task) is not running:
                 continue
@@ -79,9 +85,11 @@ class AsyncioTasks:
                 if task is current:
                     tasks.rows.append(self._running(task, loop, cut))
                 else:
-                    self._one(task, cut, tasks, reader, loop.ref, now)
+                    chains.append(self._one(task, cut, tasks, reader, loop.ref, now))
             except Exception:  # it ended under our eyes, or is of a kind never met
                 cut.facts.unreadable["task"] = cut.facts.unreadable.get("task", 0) + 1
+        if tasks.bare and len(chains) <= MAX_TASKS_FOR_SETTERS:
+            find_setters(tasks, chains)
         cut.places.adopt(self._reader.codes)
         return tasks
 
@@ -104,7 +112,7 @@ class AsyncioTasks:
         reader: WaitReader,
         loop: Ref | None,
         now: float | None,
-    ) -> None:
+    ) -> tuple[Ref, list[Link]]:
         ref = task_ref(task, cut)
         coroutine = task.get_coro()
         links, shape = self._reader.read(coroutine)
@@ -118,6 +126,8 @@ class AsyncioTasks:
                 timeout = timeout_of(links, shape, now)
         else:
             state = RUNNABLE  # woken, or not yet begun
+        if shape.releases:
+            note_releases(cut, ref, links, shape, target_ref)
         for hook in cut.on_task:
             hook(ref, links, target, target_ref)
         tasks.rows.append(
@@ -125,6 +135,7 @@ class AsyncioTasks:
                 ref, task.get_name(), _title(coroutine), state, shape.spots, loop, wait, timeout
             )
         )
+        return ref, links
 
 
 def all_tasks() -> list[Any]:

@@ -107,7 +107,10 @@ class WaitReader:
                 inner = closure(callback).get("inner")
                 if inner is not None and is_future(inner):
                     return self.future(inner, depth - 1)
-        return self._cut.resource(future, "future") or ("future", id(future))
+        ref = self._cut.resource(future, "future") or ("future", id(future))
+        if ref[0] == "future":
+            self._tasks.bare[id(future)] = ref
+        return ref
 
     def _gather(self, future: Any, depth: int) -> Ref:
         ref: Ref = ("joinset", id(future))
@@ -161,6 +164,33 @@ class WaitReader:
                 if type(when) is float:
                     return max(when - self._now, 0.0)
         return None
+
+
+def find_setters(tasks: Tasks, chains: list[tuple[Ref, list[Link]]]) -> None:
+    """Which tasks have a bare future, that somebody waits for, in a local variable.
+
+    Whoever awaits it has it too and is left out: it waits, it does not set.
+    """
+    awaited = {row.ref: _reachable(row.wait.needs, tasks) for row in tasks.rows if row.wait}
+    for task, links in chains:
+        for link, code in links:
+            for value in slots(link, code):
+                future = tasks.bare.get(id(value))
+                if future is not None and future not in awaited.get(task, ()):
+                    tasks.setters.setdefault(future, set()).add(task)
+
+
+def _reachable(needs: tuple[Ref, ...], tasks: Tasks) -> set[Ref]:
+    """What is waited for, directly or in a group of a group."""
+    found: set[Ref] = set()
+    todo = list(needs)
+    while todo:
+        ref = todo.pop()
+        if ref not in found:
+            found.add(ref)
+            group = tasks.groups.get(ref)
+            todo.extend(group.members if group else ())
+    return found
 
 
 def timeout_of(links: list[Link], shape: Shape, now: float) -> float | None:

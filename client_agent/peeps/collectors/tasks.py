@@ -15,6 +15,8 @@ from ..cut import BLOCKED, Cut, Seen
 from ..graph import Graph, Ref, location, own_place
 from ..places import Spot
 from ..rules import Rule, Rulebook
+from .code_analysis import analyse
+from .frame_values import BY_FINALLY, View, prepare
 from .holdings import resources_of
 
 RUNNING = "running"
@@ -74,6 +76,10 @@ class Tasks:
     rows: list[TaskRow] = field(default_factory=list)
     groups: dict[Ref, Group] = field(default_factory=dict)
     sleeps: dict[Ref, float | None] = field(default_factory=dict)
+    bare: dict[int, Ref] = field(default_factory=dict)
+    """Futures that are waited for and tell nothing about who will set them, by id."""
+    setters: dict[Ref, set[Ref]] = field(default_factory=dict)
+    """Bare future -> tasks that have it in a local variable."""
     files: dict[Ref, int] = field(default_factory=dict)
     """Nodes that stand for a file descriptor alone."""
 
@@ -87,6 +93,8 @@ class Shape(NamedTuple):
     spots: tuple[Spot, ...]
     withs: tuple[int, ...]
     """Indices of links that may have entered context managers."""
+    releases: tuple[int, ...]
+    """Indices of links inside a `try` whose `finally` releases something."""
     lets_go: tuple[int, ...]
     """Indices of links that released the lock they entered, until they are woken."""
 
@@ -102,8 +110,11 @@ class ChainReader:
         # The ids in a key stay true only while the code objects live.
         self.codes: dict[int, types.CodeType] = {}
 
-    def load(self) -> None:
+    def load(self, cut: Cut) -> None:
         """Before a cut: take in libraries imported since; forget when there is too much."""
+        why_not = prepare()
+        if why_not is not None:
+            cut.facts.unknown["value_stack"] = why_not
         if self.book.load() or len(self._shapes) > self.MAX_SHAPES:
             self._shapes.clear()
             self.codes.clear()
@@ -134,25 +145,60 @@ class ChainReader:
             position=match[1] if match else -1,
             spots=tuple(zip(code_ids, key[1::2], strict=True)),
             withs=tuple(i for i, (_, code) in enumerate(links) if has_with(code)),
+            releases=tuple(
+                i
+                for i, (_, code) in enumerate(links)
+                if releases_at(code, key[2 * i + 1]) and self.book.get(id(code)) is None
+            ),
             lets_go=tuple(i for i, rule in enumerate(rules) if rule and rule.kind == "condition"),
         )
 
 
 def last_instruction(link: Any) -> int:
     """Offset of the instruction at which a suspended link stands; -1 if it has no frame."""
+    frame = frame_of(link)
+    return -1 if frame is None else frame.f_lasti
+
+
+def frame_of(link: Any) -> types.FrameType | None:
+    """The frame of a coroutine, generator or async generator."""
     kind = type(link)
     if kind is Coroutine:
-        frame = link.cr_frame
-    elif kind is AsyncGenerator:
-        frame = link.ag_frame
-    else:
-        frame = link.gi_frame
-    return -1 if frame is None else frame.f_lasti
+        return link.cr_frame  # type: ignore[no-any-return]
+    if kind is AsyncGenerator:
+        return link.ag_frame  # type: ignore[no-any-return]
+    return link.gi_frame  # type: ignore[no-any-return]
 
 
 def has_with(code: types.CodeType) -> bool:
     """Whether a function contains a `with` or `async with` at all."""
     return any(opcode in _WITH_OPCODES for opcode in code.co_code[::2])
+
+
+def releases_at(code: types.CodeType, lasti: int) -> bool:
+    """Whether an active `finally` at that instruction calls `.release()` on something."""
+    if "release" not in code.co_names or not code.co_exceptiontable:
+        return False
+    return bool(analyse(code).active_releases(code, lasti))
+
+
+def note_releases(
+    cut: Cut, task: Ref, links: list[Link], shape: Shape, waits_for: Ref | None
+) -> None:
+    """Note what a suspended task took by `acquire()` and a `finally` will release.
+
+    The `try` may stand around the acquire as well as behind it: what the task still waits for
+    is not held.
+    """
+    for index in shape.releases:
+        frame = frame_of(links[index][0])
+        if frame is None:
+            continue
+        for held in View(frame).held():
+            if held.how == BY_FINALLY:
+                ref = cut.resource(held.value)
+                if ref is not None and ref != waits_for:
+                    cut.holds(held.value, task, "a finally block will release it")
 
 
 def note_holdings(cut: Cut, task: Ref, links: list[Link], shape: Shape) -> None:
@@ -200,6 +246,11 @@ def build_tasks(tasks: Tasks, graph: Graph, seen: Seen) -> None:
         _build_group(group, graph)
     for ref, remaining in tasks.sleeps.items():
         graph.node(*ref, label="sleep", remaining_s=_rounded(remaining))
+    for future, setters in tasks.setters.items():
+        node = graph.node(*future, wait="any", incomplete=True)
+        for setter in setters:
+            how = "it has the future in a local variable"
+            graph.edge(node, graph.ref(setter), "needs", relation="may set it", inferred=how)
     for ref, descriptor in tasks.files.items():
         graph.node(*ref, label=f"file descriptor {descriptor}", fd=descriptor)
     for row in tasks.rows:

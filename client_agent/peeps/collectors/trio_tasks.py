@@ -28,6 +28,7 @@ from .tasks import (
     Wait,
     build_tasks,
     note_holdings,
+    note_releases,
     running_spots,
 )
 from .trio_loops import TrioLoop, running_runners
@@ -51,7 +52,7 @@ class TrioTasks:
         return "trio._core._run" in sys.modules
 
     def prepare(self, cut: Cut) -> None:
-        self._reader.load()
+        self._reader.load(cut)
 
     def loops(self, cut: Cut) -> list[TrioLoop]:
         self._workers = worker_threads(cut)
@@ -112,6 +113,8 @@ class TrioTasks:
         else:
             state = WAITING
             wait, target, target_ref = self._wait(task, ref, links, shape, cut, tasks, now)
+        if shape.releases:
+            note_releases(cut, ref, links, shape, target_ref)
         for hook in cut.on_task:
             hook(ref, links, target, target_ref)
         tasks.rows.append(
