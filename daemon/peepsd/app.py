@@ -33,7 +33,7 @@ from .http.app import build_app, methods_at
 from .http.guard import Guard, Policy
 from .http.openapi import route as openapi_route
 from .http.pages import PUBLIC
-from .http.server import MAX_CONNECTIONS, bound_address, listen, serve
+from .http.server import bound_address, listen, serve
 from .net.budget import ReceiveBudget
 from .net.connection import Services, serve_stream
 from .net.decoding import Decoder
@@ -197,8 +197,7 @@ class _Daemon:
             public=PUBLIC,
         )
         self.guard = Guard(app, policy, partial(methods_at, app.routes))
-        room = MAX_CONNECTIONS + self.feed.hub.limits.max_observers
-        await nursery.start(partial(serve, max_connections=room), self.guard, listeners)
+        await nursery.start(serve, self.guard, listeners)
         return Address(address.host, port)
 
     async def take(self) -> SnapshotSummary:
