@@ -292,6 +292,17 @@ def child_process() -> set[str]:
     return {"wait > command", "talk is file_op"}
 
 
+def pipe_full() -> set[str]:
+    chatty = [sys.executable, "-S", "-c", "print('x' * 1_000_000)"]
+    child = subprocess.Popen(chatty, stdout=subprocess.PIPE)
+    started.append(child)
+    thread("wait", child.wait)
+    quiet = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    started.append(quiet)
+    thread("read", quiet.stdout.read)  # type: ignore[union-attr]
+    return {"wait > command", "command > rx", "read > rx", "rx > command"}
+
+
 def multiprocess() -> set[str]:
     context = multiprocessing.get_context("spawn")
     child = context.Process(target=time.sleep, args=(1000,), daemon=True)
@@ -372,6 +383,7 @@ STUCK = [
     pool_waits_for_itself,
     waits_for_several_futures,
     child_process,
+    pipe_full,
     multiprocess,
     sockets_and_selectors,
     task_behind_threadsafe,
