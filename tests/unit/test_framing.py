@@ -22,6 +22,14 @@ def test_fnv1a_gives_the_published_values(data: bytes, checksum: int) -> None:
     assert fnv1a(data) == checksum
 
 
+@given(st.binary(max_size=300))
+def test_fnv1a_is_what_its_definition_says(data: bytes) -> None:
+    checksum = 0x811C9DC5
+    for byte in data:
+        checksum = ((checksum ^ byte) * 0x01000193) % 2**32
+    assert fnv1a(data) == checksum
+
+
 def test_a_record_is_checksum_length_message() -> None:
     assert record(b"a") == bytes.fromhex("2c290ce4 01000000 61")
 

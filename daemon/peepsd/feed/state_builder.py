@@ -6,7 +6,7 @@ own record of peers, because one that disconnects leaves the registry with its c
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.happenings import (
     Happening,
@@ -31,13 +31,17 @@ def id_bytes(number: int) -> bytes:
 
 @dataclass(slots=True)
 class _Seen:
-    """One connection as this builder knows it."""
+    """One connection as this builder knows it. Its message is kept and only what changed is
+    written anew, because most of thousands of processes are quiet."""
 
     peer: Peer
     upgraded_ms: int = 0
     closed_ms: int = 0
     last_in: int = 0
     last_out: int = 0
+    message: pb.Connection = field(default_factory=pb.Connection)
+    shown_identity: tuple[object, ...] = ()
+    shown_traffic: tuple[int, ...] = ()
 
 
 class StateBuilder:
@@ -75,8 +79,9 @@ class StateBuilder:
             self._closed.popleft()
         elapsed_s = self._elapsed_s(instant_ms, interval_ms)
         state = pb.State(instant_ts=instant_ms, start_ts=start_ms, snapshot_duration_ms=interval_ms)
-        for seen in (*self._closed, *self._open.values()):
-            self._add_connection(state.subsystems.connections.add(), seen, instant_ms, elapsed_s)
+        state.subsystems.connections.extend(
+            _refresh(seen, instant_ms, elapsed_s) for seen in (*self._closed, *self._open.values())
+        )
         self._add_total(state.traffic, elapsed_s)
         self._built_ms = instant_ms
         return state
@@ -110,38 +115,61 @@ class StateBuilder:
         return (now_ms - self._built_ms) / 1000
 
     def _add_total(self, traffic: pb.Traffic, elapsed_s: float) -> None:
-        traffic.CopyFrom(self._departed)
-        for seen in self._open.values():
-            _add_traffic(traffic, seen.peer)
-        total = (traffic.traffic_in.cum_bytes, traffic.traffic_out.cum_bytes)
-        traffic.traffic_in.inst_bw = _rate(total[0] - self._last_total[0], elapsed_s)
-        traffic.traffic_out.inst_bw = _rate(total[1] - self._last_total[1], elapsed_s)
-        self._last_total = total
+        taken, given = traffic.traffic_in, traffic.traffic_out
+        gone, peers = self._departed, [seen.peer for seen in self._open.values()]
+        taken.cum_bytes = gone.traffic_in.cum_bytes + sum(p.bytes_in for p in peers)
+        given.cum_bytes = gone.traffic_out.cum_bytes + sum(p.bytes_out for p in peers)
+        taken.cum_packets = gone.traffic_in.cum_packets + sum(p.frames_in for p in peers)
+        given.cum_packets = gone.traffic_out.cum_packets + sum(p.frames_out for p in peers)
+        before = self._last_total
+        self._last_total = taken.cum_bytes, given.cum_bytes
+        taken.inst_bw = _rate(taken.cum_bytes - before[0], elapsed_s)
+        given.inst_bw = _rate(given.cum_bytes - before[1], elapsed_s)
 
-    def _add_connection(
-        self, out: pb.Connection, seen: _Seen, now_ms: int, elapsed_s: float
-    ) -> None:
-        peer = seen.peer
-        out.id = id_bytes(peer.connection_id)
-        out.peer_id = peer.proc_key
-        out.status = pb.CLOSED if seen.closed_ms else pb.ACTIVE
-        out.transport_id = b"tcp"
-        out.role = pb.INITIATOR if peer.initiated_by_us else pb.RESPONDER
-        ends = multiaddr(peer.remote_address), multiaddr(peer.local_address)
-        source, target = reversed(ends) if peer.initiated_by_us else ends
-        out.endpoints.src_multiaddr, out.endpoints.dst_multiaddr = source, target
-        out.timeline.open_ts = peer.connected_at_ns // 1_000_000
-        out.timeline.upgraded_ts = seen.upgraded_ms
-        out.timeline.close_ts = seen.closed_ms
+
+def _refresh(seen: _Seen, now_ms: int, elapsed_s: float) -> pb.Connection:
+    """The connection's message, brought up to date."""
+    peer, out = seen.peer, seen.message
+    told = (peer.proc_key, peer.process, peer.host, peer.agent)
+    identity = (*told, seen.upgraded_ms, seen.closed_ms)
+    if identity != seen.shown_identity:
+        _write_identity(out, seen)
+        seen.shown_identity = identity
+    rates = (
+        _rate(peer.bytes_in - seen.last_in, elapsed_s),
+        _rate(peer.bytes_out - seen.last_out, elapsed_s),
+    )
+    traffic = (peer.bytes_in, peer.bytes_out, peer.frames_in, peer.frames_out, *rates)
+    if traffic != seen.shown_traffic:
+        out.traffic.Clear()
         _add_traffic(out.traffic, peer)
-        if not seen.closed_ms:
-            out.traffic.traffic_in.inst_bw = _rate(peer.bytes_in - seen.last_in, elapsed_s)
-            out.traffic.traffic_out.inst_bw = _rate(peer.bytes_out - seen.last_out, elapsed_s)
-        seen.last_in, seen.last_out = peer.bytes_in, peer.bytes_out
+        out.traffic.traffic_in.inst_bw, out.traffic.traffic_out.inst_bw = rates
+        seen.shown_traffic = traffic
+    seen.last_in, seen.last_out = peer.bytes_in, peer.bytes_out
+    if out.latency_ns != (peer.last_latency_ns or 0):
         out.latency_ns = peer.last_latency_ns or 0
-        out.user_provided_tags.extend(_tags(peer))
-        if not seen.closed_ms:
-            _add_streams(out, peer, now_ms)
+    if out.HasField("streams"):
+        out.ClearField("streams")
+    if peer.in_flight and not seen.closed_ms:
+        _add_streams(out, peer, now_ms)
+    return out
+
+
+def _write_identity(out: pb.Connection, seen: _Seen) -> None:
+    peer = seen.peer
+    out.id = id_bytes(peer.connection_id)
+    out.peer_id = peer.proc_key
+    out.status = pb.CLOSED if seen.closed_ms else pb.ACTIVE
+    out.transport_id = b"tcp"
+    out.role = pb.INITIATOR if peer.initiated_by_us else pb.RESPONDER
+    ends = multiaddr(peer.remote_address), multiaddr(peer.local_address)
+    source, target = reversed(ends) if peer.initiated_by_us else ends
+    out.endpoints.src_multiaddr, out.endpoints.dst_multiaddr = source, target
+    out.timeline.open_ts = peer.connected_at_ns // 1_000_000
+    out.timeline.upgraded_ts = seen.upgraded_ms
+    out.timeline.close_ts = seen.closed_ms
+    del out.user_provided_tags[:]
+    out.user_provided_tags.extend(_tags(peer))
 
 
 def _add_streams(out: pb.Connection, peer: Peer, now_ms: int) -> None:
@@ -169,4 +197,4 @@ def _add_traffic(total: pb.Traffic, peer: Peer) -> None:
 
 
 def _rate(count: int, elapsed_s: float) -> int:
-    return max(round(count / elapsed_s), 0)
+    return round(count / elapsed_s) if count > 0 else 0
