@@ -16,7 +16,7 @@ from peepsd.store import sandbox_rules as rules
 from peepsd.store.sandbox import SqlSandbox
 from peepsd.store.sandbox_views import Catalogue
 from tests.support import sandbox_db as world
-from tests.support.sql_attacks import ATTACKS, Attack
+from tests.support.sql_attacks import ATTACKS, HIDDEN_TABLES, POSITIONS, Attack
 from tests.support.trio_thread import Run, held_open
 
 PATIENCE_S = 60.0
@@ -106,6 +106,20 @@ def test_an_attack_gains_nothing(jail: Jail, attack: Attack) -> None:
     assert not Path("/tmp/peeps-attack.db").exists()
     assert jail.canary() == [[world.NODES, "lock:0000", world.SCOPE]]
     assert all(peak < MEMORY_KIB for peak in jail.peak_memory_kib())
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_what_is_hidden_cannot_be_read_from_any_place(jail: Jail, position: str) -> None:
+    for table in HIDDEN_TABLES:
+        sql = position.format(table)
+        with pytest.raises(BadRequest):
+            pytest.fail(f"{sql}: {jail.ask(sql)}")
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_what_is_offered_can_be_read_from_any_place(jail: Jail, position: str) -> None:
+    for table in ("nodes", "temp.nodes", "snapshots", "waits", "prev_edges", "json_each('[1]')"):
+        jail.ask(position.format(table))
 
 
 def _numbers(seen: bytes) -> set[object]:
@@ -289,7 +303,8 @@ def test_time_is_capped_and_what_was_found_is_kept(jail: Jail) -> None:
         ("select load_extension('x')", [], r"function load_extension\(\) is not available"),
         ("pragma table_info('nodes')", [], "PRAGMA is not available here; the tables are"),
         ("delete from nodes", [], "."),
-        ("delete from main.nodes", [], "read-only"),
+        ("delete from main.nodes", [], "plain name"),
+        ("create table t (x)", [], "read-only"),
         ("attach 'x' as y", [], "read-only"),
         ("", [], "one SELECT"),
         ("/* nothing */", [], "there is no statement"),

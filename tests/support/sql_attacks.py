@@ -72,6 +72,53 @@ FORGED_NAMES = _all(
     "select * from main.nodes except select * from nodes",
 )
 
+# SQLite does not ask the authorizer about columns that NATURAL and USING joins compare, and
+# FULL JOIN gives them away.
+_UNREPORTED = [
+    (table, columns)
+    for table, columns in [
+        ("main.nodes", "id, label"),
+        ("main.nodes", "snapshot_id"),
+        ("main.edges", "src_id"),
+        ("main.snapshots", "snapshot_id"),
+        ("main.ingest_events", "detail"),
+        ("main.waits", "waiter_id"),
+        ("one", "x"),
+        ("main.one", "x"),
+        ("leaky", "id"),
+        ("bare", "one"),
+        ("sqlite_schema", "sql"),
+        ("sqlite_sequence", "name, seq"),
+        ("sqlite_stat1", "stat"),
+        ("sqlite_temp_schema", "sql"),
+        ("nodes_fts", "a"),
+        ("nodes_fts_content", "c0"),
+        ("pragma_table_list", "name"),
+        ("dbstat", "name"),
+    ]
+]
+
+UNREPORTED_JOINS = [
+    ("scope", sql.format(table=table, columns=columns, sample=sample), [])
+    for table, columns in _UNREPORTED
+    for sample in [", ".join(f"'zzz' as {c}" for c in columns.split(", "))]
+    for sql in (
+        "select {columns} from (select {sample}) full join {table} using ({columns})",
+        "select {columns} from (select {sample}) natural full join {table}",
+        "select {columns} from {table} full join (select {sample}) using ({columns})",
+        "select {columns} from (select {sample}) right join {table} using ({columns})",
+        "select count(*) from (select {sample}) full join {table} using ({columns})",
+    )
+] + _all(
+    "scope",
+    "select count(*) from (select 'SECRET-b1946ac9' x) join one using (x)",
+    "select count(*) from (select 4 snapshot_id) natural join main.nodes",
+    "select count(*) from (select 4 snapshot_id) join main.edges using (snapshot_id)",
+    "select count(*) from (select null x) left join one using (x)",
+    "with t(id) as (select 'zzz'), u as (select id from t full join main.nodes using (id)) "
+    "select * from u",
+)
+
 HIDDEN_COUNTERS = _all(
     "scope",
     "select id from nodes limit (select count(*) from one)",
@@ -308,6 +355,68 @@ REQUESTS: list[Attack] = [
 ]
 
 OWN = (
-    STRANGERS_VIEWS + FORGED_NAMES + HIDDEN_COUNTERS + MODULES + WRITES + BOMBS + RESULTS + REQUESTS
+    STRANGERS_VIEWS
+    + FORGED_NAMES
+    + UNREPORTED_JOINS
+    + HIDDEN_COUNTERS
+    + MODULES
+    + WRITES
+    + BOMBS
+    + RESULTS
+    + REQUESTS
 )
 ATTACKS = _given() + OWN
+
+HIDDEN_TABLES = (
+    *("main.nodes", '"main"."nodes"', "main . edges", "main.snapshots", "main.ingest_events"),
+    *("main.waits", "main.wait_chains", "main.unanswered", "main.prev_nodes", "prev_prev_nodes"),
+    *("one", "main.one", "[ONE]", "empty", "main.empty"),
+    *("leaky", "main.leaky", "bare", "main.bare", '"BARE"', "barely"),
+    *("sqlite_master", "main.sqlite_schema", "sqlite_temp_schema", "temp.sqlite_master"),
+    *("sqlite_sequence", "sqlite_stat1", "dbstat", "sqlite_stmt"),
+    *("nodes_fts", "nodes_fts_data", "nodes_vocab", "box", "box_node", "fts3tokenize"),
+    *("pragma_table_list", "pragma_table_info('one')", "PRAGMA_database_list"),
+)
+"""Ways to name what a statement must not read, not even to count it."""
+
+POSITIONS = (
+    "select * from {}",
+    "select count(*) from {}",
+    "select 1 from {} limit 1",
+    "select 1 from nodes, {}",
+    "select 1 from {} x cross join edges",
+    "select 1 from nodes left join {} on 1",
+    "select count(*) from (select 1) left join {}",
+    "select 1 from nodes natural join {}",
+    "select 1 from nodes natural full join {}",
+    "select * from (select * from (select 1 from {}))",
+    "select (select count(*) from {})",
+    "select exists (select 1 from {})",
+    "select 1 from nodes where exists (select 1 from edges where exists (select 1 from {}))",
+    "select 1 in (select 1 from {})",
+    "select * from nodes where (id, 1) in (select 1, 1 from {})",
+    "select id from nodes order by (select count(*) from {})",
+    "select id from nodes limit (select count(*) from {})",
+    "select id from nodes limit 1 offset (select count(*) from {})",
+    "select count(*) from nodes group by (select count(*) from {})",
+    "select kind from nodes group by kind having (select count(*) from {})",
+    "select sum(1) filter (where (select count(*) from {}) > 1) from nodes",
+    "select sum(1) over (order by (select count(*) from {})) from nodes",
+    "select count(*) over () from {}",
+    "select row_number() over () from {}",
+    "select max((select count(*) from {}), 1)",
+    "select case when (select 1 from {}) then 1 end",
+    "select coalesce(null, (select count(*) from {}))",
+    "values ((select count(*) from {}))",
+    "select 1 union all select count(*) from {}",
+    "select 1 except select 1 from {}",
+    "select value from json_each((select count(*) from {}))",
+    "with unanswered as (select 1 from {}) select count(*) from unanswered",
+    "with x as materialized (select count(*) c from {}) select c from x",
+    "with x as not materialized (select 1 c from {}) select count(*) from x, x y",
+    "with recursive r(i) as (select count(*) from {} union select i from r) select * from r",
+    "with recursive r(i) as (select 1 union select i + 1 from r, {} where i < 3) select * from r",
+    "explain select 1 from {}",
+    "explain query plan select 1 from {}",
+)
+"""Places in a statement where a table can be read; {} is the table."""

@@ -16,7 +16,7 @@ READ, SELECT = sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT
 
 
 def authorizer(hidden: tuple[str, ...] = HIDDEN) -> Authorizer:
-    return Authorizer(INNER, OUTER, hidden)
+    return Authorizer(SECRET, INNER, OUTER, hidden)
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ def authorizer(hidden: tuple[str, ...] = HIDDEN) -> Authorizer:
         (SELECT, None, None, None, "nodes"),
         (SELECT, None, None, None, "a_cte"),
         (sqlite3.SQLITE_RECURSIVE, None, None, None, "chain"),
-        (READ, "nodes", "id", "main", f"{SECRET}_nodes"),
-        (READ, "nodes", "id", "main", f"{SECRET}_prev_nodes"),
-        (READ, "nodes", "", "main", f"{SECRET}_nodes"),
+        (READ, "nodes", "id", SECRET, f"{SECRET}_nodes"),
+        (READ, "nodes", "id", SECRET, f"{SECRET}_prev_nodes"),
+        (READ, "nodes", "", SECRET, f"{SECRET}_nodes"),
         (READ, f"{SECRET}_nodes", "id", "temp", "nodes"),
         (READ, "nodes", "id", "temp", None),
         (READ, "NODES", "id", "temp", None),
@@ -51,18 +51,19 @@ def test_allowed(question: Any) -> None:
 @pytest.mark.parametrize(
     ("question", "reason"),
     [
-        ((READ, "nodes", "id", "main", None), "plain name"),
-        ((READ, "nodes", "id", "main", "nodes"), "plain name"),  # a CTE called nodes
-        ((READ, "nodes", "id", "main", "s0_nodes"), "plain name"),
-        ((READ, "nodes", "id", "main", f"{SECRET}_edges"), "plain name"),  # not its table
-        ((READ, "nodes", "id", "main", f"{SECRET}_nodes".upper()), "plain name"),
-        ((READ, "nodes", "", "main", None), "plain name"),
-        ((READ, "snapshots", "", "main", None), "no such table: snapshots"),
-        ((READ, "one", "x", "main", None), "no such table: one"),
+        ((READ, "nodes", "id", SECRET, None), "plain name"),
+        ((READ, "nodes", "id", SECRET, "nodes"), "plain name"),  # a CTE called nodes
+        ((READ, "nodes", "id", SECRET, "s0_nodes"), "plain name"),
+        ((READ, "nodes", "id", SECRET, f"{SECRET}_edges"), "plain name"),  # not its table
+        ((READ, "nodes", "id", SECRET, f"{SECRET}_nodes".upper()), "plain name"),
+        ((READ, "nodes", "", SECRET, None), "plain name"),
+        ((READ, "snapshots", "", SECRET, None), "no such table: snapshots"),
+        ((READ, "one", "x", SECRET, None), "no such table: one"),
         ((READ, "one", "", None, None), "no such table: one"),
         ((READ, "ONE", "", None, None), "no such table: ONE"),
         ((READ, "chain", "", "main", None), "no such table"),
-        ((READ, "leaky", "id", "main", None), "no such table"),
+        ((READ, "nodes", "id", "main", f"{SECRET}_nodes"), "plain name"),
+        ((READ, "leaky", "id", SECRET, None), "no such table"),
         ((READ, "nodes", "", None, "leaky"), "no such table: leaky"),
         ((SELECT, None, None, None, "leaky"), "no such table: leaky"),
         ((SELECT, None, None, None, "LEAKY"), "no such table: LEAKY"),
@@ -110,9 +111,22 @@ def test_a_table_of_a_stranger_called_json_each_is_not_the_function() -> None:
     assert asked(READ, "json_each", "x", "main", None) == sqlite3.SQLITE_DENY
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("no such table: main.nodes", "nodes is read by its plain name"),
+        ("no such table: nowhere", "no such table: nowhere; there are edges, nodes, waits"),
+        ("no such table: main.one", "no such table: main.one; there are edges, nodes, waits"),
+        ("no such column: x", "no such column: x"),
+    ],
+)
+def test_errors_of_sqlite_are_put_in_terms_of_what_there_is(error: str, words: str) -> None:
+    assert authorizer().in_our_words(error).startswith(words)
+
+
 def test_the_first_reason_is_kept() -> None:
     asked = authorizer()
-    asked(READ, "one", "x", "main", None)
+    asked(READ, "one", "x", SECRET, None)
     asked(sqlite3.SQLITE_PRAGMA, "x", None, None, None)
     assert asked.refusal is not None
     assert asked.refusal.startswith("no such table: one")

@@ -1,15 +1,18 @@
 """Which views stand for which tables, and that each is narrowed to its snapshot."""
 
+import re
 import sqlite3
 
 import pytest
 
-from peepsd.store.sandbox_views import Catalogue, Scope
+from peepsd.store.sandbox_views import Catalogue, Scope, cover, schema_name
 
-SCHEMA = """
+TABLES = """
 CREATE TABLE snapshots (snapshot_id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER);
 CREATE TABLE nodes (snapshot_id INTEGER NOT NULL, id TEXT, "odd ""name" TEXT);
 CREATE TABLE settings (name TEXT, value TEXT);
+"""
+SCHEMA = f"""{TABLES}
 CREATE INDEX by_id ON nodes (id);
 CREATE VIEW pairs (one, other) AS -- comment
     SELECT a.id, b.id FROM nodes a, nodes b WHERE a.snapshot_id = b.snapshot_id;
@@ -27,7 +30,8 @@ def in_scope(db: sqlite3.Connection, sql: str, scope: Scope = SCOPE) -> list[tup
 @pytest.fixture
 def db() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:")
-    db.executescript(SCHEMA)
+    db.execute(f"ATTACH ':memory:' AS {schema_name(SCOPE.secret)}")
+    db.executescript(re.sub("CREATE TABLE ", f"CREATE TABLE {schema_name(SCOPE.secret)}.", TABLES))
     db.executemany("INSERT INTO snapshots VALUES (?, 0)", [(5,), (6,), (7,), (8,)])
     db.executemany(
         "INSERT INTO nodes VALUES (?, ?, 'o')",
@@ -90,3 +94,13 @@ def test_without_a_snapshot_before_there_is_nothing_in_it(db: sqlite3.Connection
 def test_views_that_cannot_be_named_are_not_created() -> None:
     statements = list(SCOPE.ddl(Catalogue.of_schema(SCHEMA), "SELECT * FROM nodes"))
     assert not any("prev_" in statement for statement in statements)
+
+
+def test_a_covered_name_means_nothing_any_more(db: sqlite3.Connection) -> None:
+    db.execute(f"CREATE TABLE {schema_name(SCOPE.secret)}.one (x)")
+    db.execute("INSERT INTO one VALUES (1)")
+    db.execute(cover("one"))
+    assert db.execute("SELECT count(*) FROM one").fetchone() == (0,)
+    with pytest.raises(sqlite3.OperationalError, match="cannot join"):
+        db.execute("SELECT x FROM (SELECT 2 AS x) JOIN one USING (x)")
+    db.close()

@@ -7,8 +7,12 @@ How SQLite asks: for every table column that a statement reads, its authorizer i
 table, the column, the database and the *source*, the innermost view or CTE by the name that was
 typed. A CTE may bear any name, so a source proves something only if nobody can guess it: each
 table is reached through an inner view whose name is a fresh 128 bit secret.
+
+And it does not ask about the columns of NATURAL and USING joins. So this is the second fence; the
+first is that nothing else in the file has a name (sandbox_views.py).
 """
 
+import re
 import sqlite3
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -65,18 +69,26 @@ _MATH = """acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees 
 FUNCTIONS: Final = frozenset(" ".join((_SCALAR, _TIME, _AGGREGATE, _WINDOW, _JSON, _MATH)).split())
 """A list of what is allowed: fts3_tokenizer, for one, crashes the process."""
 
+_NO_SUCH_TABLE: Final = re.compile("no such table: (.+)", re.S)
+
 
 class Authorizer:
     """SQLite's authorizer callback for one request.
 
+    schema: the secret name under which the file is attached.
     inner: name of each secret view -> the table that only it may read.
     outer: names that users type, all of them views in the temp database.
     hidden: names of all other tables, views and modules of the connection, lower case.
     """
 
     def __init__(
-        self, inner: Mapping[str, str], outer: Collection[str], hidden: Collection[str]
+        self,
+        schema: str,
+        inner: Mapping[str, str],
+        outer: Collection[str],
+        hidden: Collection[str],
     ) -> None:
+        self._schema = schema
         self._inner = inner
         self._outer = frozenset(outer)
         self._hidden = frozenset(hidden)
@@ -124,7 +136,7 @@ class Authorizer:
         self, table: str, column: str, database: str | None, source: str | None
     ) -> str | None:
         name = table.lower()
-        if database == "main" and source is not None and self._inner.get(source) == table:
+        if database == self._schema and source is not None and self._inner.get(source) == table:
             return None
         if database == "temp" and (name in self._outer or table in self._inner):
             return None
@@ -133,9 +145,18 @@ class Authorizer:
         # A table, view or CTE of which no column is used, by the name that was typed.
         if column == "" and database is None and not self._is_hidden(table):
             return None
-        if name in self._outer:
-            return f"{name} is read by its plain name, without a database before it"
-        return self._no_such_table(table)
+        return self._plain_name(name) if name in self._outer else self._no_such_table(table)
+
+    def in_our_words(self, error: str) -> str:
+        """An error of SQLite's, in terms of what there is here."""
+        match = _NO_SUCH_TABLE.fullmatch(error)
+        if match is None:
+            return error
+        name = match[1].rpartition(".")[2]
+        return self._plain_name(name) if name in self._outer else self._no_such_table(match[1])
+
+    def _plain_name(self, name: str) -> str:
+        return f"{name} is read by its plain name, without a database before it"
 
     def _is_hidden(self, name: str) -> bool:
         name = name.lower()

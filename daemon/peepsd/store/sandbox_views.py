@@ -4,9 +4,10 @@ Decides which tables and views of schema.sql are offered and how each is narrowe
 Takes them from the schema that we ship, never from the file: whoever can write to the file could
 have put a view there. Refuses to know who asks.
 
-Of every table there are two views: `s<secret>_nodes` selects the snapshot's rows of main.nodes,
-`nodes` selects from that (sandbox_rules.py says why). The same once more for the snapshot before
-it, as `prev_nodes`.
+The file is attached under a secret name, and every other name in it is covered by an empty view:
+what cannot be named cannot be read. Of every table there are two views: `s<secret>_nodes` selects
+the snapshot's rows, `nodes` selects from that (sandbox_rules.py says why). The same once more for
+the snapshot before it, as `prev_nodes`.
 """
 
 import re
@@ -62,6 +63,11 @@ class Catalogue:
         return plain + [PREVIOUS + name for name in plain]
 
 
+def schema_name(secret: str) -> str:
+    """The name under which the file is attached."""
+    return f"s{secret}"
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One request's snapshot, the complete one before it (None: there is none), and its secret."""
@@ -73,22 +79,22 @@ class Scope:
     def inner(self, catalogue: Catalogue) -> dict[str, str]:
         """Secret view -> the table that it alone reads."""
         return {
-            f"s{self.secret}_{prefix}{table}": table
+            f"{schema_name(self.secret)}_{prefix}{table}": table
             for prefix in ("", PREVIOUS)
             for table in catalogue.tables
         }
 
     def ddl(self, catalogue: Catalogue, sql: str) -> Iterator[str]:
-        """Statements that create the views which `sql` can name; they refer to temp and main."""
-        wanted = sql.lower()
+        """Statements that create the views which `sql` can name."""
+        schema, wanted = schema_name(self.secret), sql.lower()
         generations: list[tuple[str, int | None]] = [("", self.snapshot_id)]
         if PREVIOUS in wanted:  # views that are not there cost nothing
             generations.append((PREVIOUS, self.previous_id))
         for prefix, snapshot_id in generations:
             for table, columns in catalogue.tables.items():
-                inner = f"s{self.secret}_{prefix}{table}"
+                inner = f"{schema}_{prefix}{table}"
                 select = (
-                    f"SELECT {', '.join(map(_quote, columns))} FROM main.{_quote(table)}"
+                    f"SELECT {', '.join(map(_quote, columns))} FROM {schema}.{_quote(table)}"
                     f" WHERE {SNAPSHOT_COLUMN} = {_literal(snapshot_id)}"
                 )
                 if table in catalogue.by_rowid:
@@ -100,6 +106,15 @@ class Scope:
             for view, (columns, select) in catalogue.views.items():
                 body = _over_previous(catalogue, select) if prefix else select
                 yield _create(prefix + view, body, columns)
+
+
+def cover(name: str) -> str:
+    """The statement that hides a name: unqualified, it means an empty view from now on.
+
+    The authorizer refuses that view. It alone is not enough: SQLite does not ask it about the
+    columns of NATURAL and USING joins, and FULL JOIN ... USING reads whole tables by them.
+    """
+    return _create(name, "SELECT NULL AS hidden WHERE 0")
 
 
 def _over_previous(catalogue: Catalogue, select: str) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import sandbox_rules as rules
-from .sandbox_views import Catalogue, Scope
+from .sandbox_views import Catalogue, Scope, cover, schema_name
 
 _COMPLETE: Final = "completed_at_ns IS NOT NULL AND interrupted IS NULL"
 
@@ -58,14 +58,15 @@ def handle(request: bytes) -> bytes:
 def _answer(order: dict[str, Any]) -> bytes:
     _limit_heap()
     catalogue = Catalogue(**order["catalogue"])
+    secret = secrets.token_hex(16)
     try:
-        with closing(_open(order["database"])) as db:
-            scope = _find_scope(db, order["snapshot_id"])
+        with closing(_open(order["database"], schema_name(secret))) as db:
+            scope = _find_scope(db, order["snapshot_id"], secret)
             authorizer = _close_jail(db, catalogue, scope, order["sql"])
             try:
                 columns, rows, truncated = _run(db, order["sql"], order["params"])
             except (sqlite3.Error, sqlite3.Warning, MemoryError, ValueError) as error:
-                raise _explain(error, authorizer.refusal, scope) from error
+                raise _explain(error, authorizer, scope) from error
     except sqlite3.Error as error:
         raise Refused("store", f"the database cannot be read: {error}") from error
     head = json.dumps({"snapshot_id": scope.snapshot_id})[1:-1]
@@ -89,26 +90,27 @@ def _modules() -> frozenset[str]:
     return frozenset(names - rules.JSON_TABLES)
 
 
-def _open(path: str) -> sqlite3.Connection:
+def _open(path: str, schema: str) -> sqlite3.Connection:
+    """A connection to nothing, with the file attached under a name that nobody can guess."""
     db = sqlite3.connect(
-        Path(path).as_uri() + "?mode=ro",
-        uri=True,
-        isolation_level=None,
-        cached_statements=0,
-        timeout=0.2,
+        "file::memory:", uri=True, isolation_level=None, cached_statements=0, timeout=0.2
     )
-    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
-        db.execute(f"PRAGMA {pragma}")
-    db.execute("PRAGMA temp_store = MEMORY")
-    if sys.version_info >= (3, 12):
-        db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-    db.execute("BEGIN")  # the names that are hidden and the rows are of the same moment
+    try:
+        db.execute(f"ATTACH ? AS {schema}", (Path(path).as_uri() + "?mode=ro",))
+        for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+            db.execute(f"PRAGMA {pragma}")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("BEGIN")  # the names that are hidden and the rows are of the same moment
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
-def _find_scope(db: sqlite3.Connection, snapshot_id: int | None) -> Scope:
+def _find_scope(db: sqlite3.Connection, snapshot_id: int | None, secret: str) -> Scope:
     """The snapshot asked for, by default the latest whole one, and the whole one before it."""
-    (latest,) = db.execute(f"SELECT max(snapshot_id) FROM snapshots WHERE {_COMPLETE}").fetchone()
+    snapshots = f"{schema_name(secret)}.snapshots"
+    (latest,) = db.execute(f"SELECT max(snapshot_id) FROM {snapshots} WHERE {_COMPLETE}").fetchone()
     if snapshot_id is None:
         if latest is None:
             raise Refused(
@@ -117,7 +119,9 @@ def _find_scope(db: sqlite3.Connection, snapshot_id: int | None) -> Scope:
                 "take one: curl -X POST http://127.0.0.1:9130/api/jump-now",
             )
         snapshot_id = latest
-    elif not db.execute("SELECT 1 FROM snapshots WHERE snapshot_id = ?", (snapshot_id,)).fetchone():
+    elif not db.execute(
+        f"SELECT 1 FROM {snapshots} WHERE snapshot_id = ?", (snapshot_id,)
+    ).fetchone():
         known = f"the latest is {latest}; " if latest is not None else ""
         raise Refused(
             "not_found",
@@ -125,10 +129,10 @@ def _find_scope(db: sqlite3.Connection, snapshot_id: int | None) -> Scope:
             f"{known}GET /api/snapshots lists them all",
         )
     (previous,) = db.execute(
-        f"SELECT max(snapshot_id) FROM snapshots WHERE snapshot_id < ? AND {_COMPLETE}",
+        f"SELECT max(snapshot_id) FROM {snapshots} WHERE snapshot_id < ? AND {_COMPLETE}",
         (snapshot_id,),
     ).fetchone()
-    return Scope(int(snapshot_id), previous, secrets.token_hex(16))
+    return Scope(int(snapshot_id), previous, secret)
 
 
 def _close_jail(
@@ -136,17 +140,29 @@ def _close_jail(
 ) -> rules.Authorizer:
     """Views first, then limits, the authorizer last, so that it refuses them and not us."""
     outer = {name.lower() for name in catalogue.names()}
-    tables = db.execute("SELECT lower(name) FROM main.sqlite_schema WHERE type IN ('table','view')")
-    hidden = {name for (name,) in tables} - outer | _modules()
+    schema = schema_name(scope.secret)
+    names = {
+        name.lower()
+        for (name,) in db.execute(
+            f"SELECT name FROM {schema}.sqlite_schema WHERE type IN ('table', 'view')"
+        )
+    }
+    hidden = names - outer | _modules()
+    db.execute("PRAGMA writable_schema = ON")  # to cover names that begin with sqlite_
+    for name in names - outer:
+        db.execute(cover(name))
+    db.execute("PRAGMA writable_schema = OFF")
     for statement in scope.ddl(catalogue, sql):
         db.execute(statement)
     for table in rules.JSON_TABLES - hidden:  # their first use would need more than SELECT
         db.execute(f"SELECT 1 FROM {table}('[]')").fetchall()
     db.execute("PRAGMA query_only = ON")
+    if sys.version_info >= (3, 12):
+        db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
     for limit, value in rules.LIMITS.items():
         db.setlimit(limit, value)
     db.text_factory = lambda raw: raw.decode(errors="replace")
-    authorizer = rules.Authorizer(scope.inner(catalogue), outer, hidden)
+    authorizer = rules.Authorizer(schema, scope.inner(catalogue), outer, hidden)
     db.set_authorizer(authorizer)
     return authorizer
 
@@ -207,13 +223,13 @@ def _encode_row(row: tuple[object, ...]) -> str:
         return _encode([{"$real": str(c)} if c in _INFINITIES else c for c in row])
 
 
-def _explain(error: BaseException, refusal: str | None, scope: Scope) -> Refused:
+def _explain(error: BaseException, authorizer: rules.Authorizer, scope: Scope) -> Refused:
     """What went wrong, in words for the user, without the secret."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _BROKEN:
         return Refused("store", f"the database is {_BROKEN[code]}", "try again in a moment")
-    if refusal is not None:
-        return Refused("bad_request", refusal)
+    if authorizer.refusal is not None:
+        return Refused("bad_request", authorizer.refusal)
     if isinstance(error, MemoryError) or code == sqlite3.SQLITE_NOMEM:
         megabytes = rules.HEAP_BYTES >> 20
         message = f"the statement needs more than {megabytes} MiB of memory"
@@ -221,5 +237,6 @@ def _explain(error: BaseException, refusal: str | None, scope: Scope) -> Refused
     if code == sqlite3.SQLITE_TOOBIG:
         message = "a value is larger than 1 MiB, or the statement is too large"
         return Refused("bad_request", message)
-    text = str(error).replace(f"s{scope.secret}_", "")
+    text = str(error).replace(f"{schema_name(scope.secret)}_", "")
+    text = authorizer.in_our_words(text)
     return Refused("bad_request", text[:_MESSAGE_LENGTH] or type(error).__name__)

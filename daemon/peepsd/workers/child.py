@@ -100,7 +100,11 @@ def _apply(limits: dict[str, int]) -> None:
         _, hard = resource.getrlimit(which)
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
-        resource.setrlimit(which, (value, value))
+        try:
+            resource.setrlimit(which, (value, value))
+        except (ValueError, OSError):
+            if sys.platform == "linux":  # other systems do not have them all
+                raise
 
 
 def _receive(stream: BinaryIO) -> bytes | None:
