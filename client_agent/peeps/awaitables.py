@@ -97,10 +97,17 @@ def _inside_wrapper(current: Any) -> Any:
 def slots(link: Any, code: types.CodeType) -> list[Any]:
     """Locals in slot order, unset ones skipped, then the value stack, of a suspended link."""
     found = referents(link)
+    return found[_first_slot(found, code) :]
+
+
+def _first_slot(found: list[Any], code: types.CodeType) -> int:
+    """Where the locals begin: behind the code object, which is second, as a rule."""
+    if len(found) > 1 and found[1] is code:
+        return 2
     for index in range(len(found) - 1, -1, -1):
         if found[index] is code:
-            return found[index + 1 :]
-    return []
+            return index + 1
+    return len(found)
 
 
 def argument(link: Any, code: types.CodeType, name: str | None = None) -> Any:
@@ -108,19 +115,27 @@ def argument(link: Any, code: types.CodeType, name: str | None = None) -> Any:
 
     Exact as long as no earlier argument was deleted, which the rules' functions never do.
     """
+    index = argument_index(code, name)
+    return None if index is None else argument_at(link, code, index)
+
+
+def argument_index(code: types.CodeType, name: str | None) -> int | None:
+    """Which slot an argument has; None if there is no such argument."""
+    count = code.co_argcount + code.co_kwonlyargcount
     if name is None:
-        index = 0
-        if not code.co_argcount:
-            return None
-    else:
-        try:
-            index = code.co_varnames.index(name)
-        except ValueError:
-            return None
-        if index >= code.co_argcount + code.co_kwonlyargcount:
-            return None
-    found = slots(link, code)
-    return uncell(found[index]) if index < len(found) else None
+        return 0 if count else None
+    names = code.co_varnames[:count]
+    return names.index(name) if name in names else None
+
+
+def argument_at(link: Any, code: types.CodeType, index: int) -> Any:
+    """The value of the argument in that slot."""
+    found = referents(link)
+    index += _first_slot(found, code)
+    if index >= len(found):
+        return None
+    value = found[index]
+    return uncell(value) if type(value) is types.CellType else value
 
 
 def uncell(value: Any) -> Any:

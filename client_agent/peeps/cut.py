@@ -10,11 +10,11 @@ runs later or elsewhere because somebody looked.
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .graph import Ref
 from .places import Places, Spot
-from .resources import read_attributes, shape_of
+from .resources import Shape, read_attributes, shape_of
 from .statics import static_get, type_name
 
 IN_LOOP = "in_loop"
@@ -45,8 +45,7 @@ class ThreadRow:
     daemon: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(NamedTuple):
     """A resource of the host, told in plain values."""
 
     ref: Ref
@@ -136,6 +135,7 @@ class Cut:
         """Who wants to see threads too, likewise."""
         self.names = names or {}
         """Names that the application gave to objects, by id."""
+        self._classes: dict[type, tuple[Shape | None, str]] = {}
 
     def part(self) -> "Cut":
         """A cut of its own for a loop that captures in its own thread; `absorb` it later."""
@@ -153,6 +153,7 @@ class Cut:
     def close(self) -> None:
         """Let go of everything that belongs to the host."""
         self.frames = {}
+        self._classes = {}
 
     def thread_ref(self, ident: int) -> Ref:
         """The node of a thread."""
@@ -178,35 +179,39 @@ class Cut:
         described = self.facts.described.get(id(obj))
         if described is not None:
             return described.ref
-        shape = shape_of(obj)
+        cls = type(obj)
+        known = self._classes.get(cls)
+        if known is None:
+            known = self._classes[cls] = (shape_of(obj), type_name(obj))
+        shape, name = known
         if shape is None:
             if kind is None or obj is None:
                 return None
-            attrs: Mapping[str, Any] = {}
+            ref: Ref = (kind, id(obj))
+            described = Described(ref, name, {}, False, False, self.names.get(id(obj)))
         else:
-            kind = shape.kind
             attrs = read_attributes(obj, shape)
-        # A child process has several objects around it in one program; its pid is one.
-        pid = attrs.get("child_pid") if kind == "command" else None
-        key: int | str = id(obj) if pid is None else f"pid-{pid}"
-        if shape is not None and shape.paired:
-            key = id(static_get(obj, "_state"))
-        described = Described(
-            ref=(kind, key),
-            paired=shape is not None and shape.paired,
-            type_name=type_name(obj),
-            attrs=attrs,
-            wait_any=shape is not None and shape.wait_any,
-            label=self.names.get(id(obj)),
-        )
+            ref = (shape.kind, _key_of(obj, shape, attrs))
+            label = self.names.get(id(obj))
+            described = Described(ref, name, attrs, shape.wait_any, shape.paired, label)
         self.facts.described[id(obj)] = described
-        return described.ref
+        return ref
 
     def holds(self, obj: object, holder: Ref, how: str, inferred: bool = True) -> None:
         """Note that `holder` (a task's or thread's Ref) holds `obj`, if it is a resource."""
         ref = self.resource(obj)
         if ref is not None and ref[0] in HOLDABLE | OPENABLE:
             self.facts.holders.setdefault(ref, []).append(Holding(holder, how, inferred))
+
+
+def _key_of(obj: object, shape: Shape, attrs: Mapping[str, Any]) -> int | str:
+    """What tells a resource apart from others of its kind."""
+    if shape.kind == "command" and "child_pid" in attrs:
+        # A child process has several objects around it in one program; its pid is one.
+        return f"pid-{attrs['child_pid']}"
+    if shape.paired:
+        return id(static_get(obj, "_state"))
+    return id(obj)
 
 
 def thread_ref(ident: int) -> Ref:

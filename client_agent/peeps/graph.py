@@ -13,7 +13,12 @@ from typing import Any
 
 from . import unpatched
 
-Ref = tuple[str, int | str]
+TaskKey = tuple[int, str, int]
+"""A task before its id is written out: id(task), its name, id(coroutine)."""
+
+Key = int | str | TaskKey
+
+Ref = tuple[str, Key]
 """What a node is before it has an id: its kind and what is unique within kind and process.
 Objects are told by `id(obj)`; two collectors that meet the same object make the same Ref."""
 
@@ -57,12 +62,15 @@ class Graph:
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def id(self, kind: str, key: int | str) -> str:
+    def id(self, kind: str, key: Key) -> str:
         """The id of the node `(kind, key)`, whether it is in the graph yet or not."""
-        unique = f"{key:x}" if isinstance(key, int) else key
+        if isinstance(key, int):
+            unique = f"{key:x}"
+        else:
+            unique = key if isinstance(key, str) else task_key(key)
         return f"{kind}:{self.origin}/{unique}"
 
-    def node(self, kind: str, key: int | str, /, label: str | None = None, **attrs: Any) -> str:
+    def node(self, kind: str, key: Key, /, label: str | None = None, **attrs: Any) -> str:
         """Add a node, or complete it: a value that is None is left out and never overwrites.
 
         Returns its id. Over the cap the node is counted instead of added.
@@ -157,6 +165,14 @@ class Graph:
             return text
         self.leave_out(what)
         return text[: limit - 1] + "…"
+
+
+def task_key(key: TaskKey) -> str:
+    """What is unique about a task. asyncio's default names carry a number that is never used
+    twice; it tells apart two tasks that had the same address one after the other."""
+    address, name, coroutine = key
+    number = name[5:] if name.startswith("Task-") else f"c{coroutine >> 4:x}"
+    return f"{address:x}.{number}"
 
 
 def location(place: Place | None) -> dict[str, Any]:

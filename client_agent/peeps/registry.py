@@ -179,5 +179,4 @@ def current_ref() -> Ref | None:
 
 def trio_task_ref(task: Any) -> Ref:
     """The node of a trio task; its counter is never used twice."""
-    counter = getattr(task, "_counter", None)
-    return ("task", f"{id(task):x}.t{counter}" if counter is not None else id(task))
+    return ("task", (id(task), f"Task-t{getattr(task, '_counter', 0)}", id(task.coro)))

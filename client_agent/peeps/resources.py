@@ -170,19 +170,38 @@ def shape_of(obj: object) -> Shape | None:
 def read_attributes(obj: object, shape: Shape) -> dict[str, Any]:
     """The numbers and flags that the row names, as far as they are there."""
     found: dict[str, Any] = {}
+    # A library's own class has plain attributes; a subclass may have put properties there.
+    is_own = (_module(type(obj)), type(obj).__name__) in SHAPES
     for name, path, how in shape.attributes:
-        value = static_path(obj, path)
+        value = _plain_path(obj, path) if is_own else static_path(obj, path)
+        kind = type(value)
         if how == "len":
             # None stands for an empty collection in asyncio; anything else has no length to tell.
             value = 0 if value is None else _length(value)
         elif how == "flag":
-            value = bool(value) if type(value) in (bool, int) else MISSING
-        elif type(value) not in (int, float, str, bool) or (type(value) is str and len(value) > 40):
+            value = bool(value) if kind is bool or kind is int else MISSING
+        elif kind not in _TELLABLE or (kind is str and len(value) > 40):
             value = MISSING
         if value is not MISSING:
             found[name] = value
-    found.update(_EXTRAS.get(type(obj).__name__, _nothing)(obj))
+    extra = _EXTRAS.get(type(obj).__name__)
+    if extra is not None:
+        found.update(extra(obj))
     return found
+
+
+_TELLABLE = (int, float, str, bool)
+
+
+def _plain_path(obj: object, path: str) -> Any:
+    try:
+        if "." not in path:
+            return getattr(obj, path)
+        for name in path.split("."):
+            obj = getattr(obj, name)
+    except Exception:
+        return MISSING
+    return obj
 
 
 _SIZED = (list, tuple, set, frozenset, dict, bytes, bytearray)
@@ -193,10 +212,6 @@ def _length(value: object) -> Any:
         return len(value)  # type: ignore[arg-type]
     parked = static_get(value, "_parked")  # trio's parking lot
     return len(parked) if parked is not MISSING else MISSING
-
-
-def _nothing(_: object) -> dict[str, Any]:
-    return {}
 
 
 def _lock_state(obj: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import asyncio
 import sys
 from typing import Any
 
-from ..awaitables import Link
+from ..awaitables import Coroutine
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
 from ..rules import Rulebook
@@ -23,13 +23,17 @@ from .tasks import (
     RUNNING,
     WAITING,
     ChainReader,
+    Shape,
     TaskRow,
     Tasks,
     build_tasks,
+    links_of,
     note_holdings,
     note_releases,
     running_spots,
 )
+
+make = tuple.__new__
 
 MAX_TASKS_FOR_SETTERS = 20_000
 """Looking for a bare future in every local variable doubles the cut: not above so many tasks."""
@@ -77,9 +81,9 @@ class AsyncioTasks:
         now = loop.time()
         reader = WaitReader(cut, tasks, now)
         current = current_task(running)
-        chains: list[tuple[Ref, list[Link]]] = []
+        chains: list[tuple[Ref, list[Any], Shape]] = []
         for task in all_tasks():
-            if _loop_of(task) is not running:
+            if task.get_loop() is not running:
                 continue
             try:
                 if task is current:
@@ -112,30 +116,33 @@ class AsyncioTasks:
         reader: WaitReader,
         loop: Ref | None,
         now: float | None,
-    ) -> tuple[Ref, list[Link]]:
+    ) -> tuple[Ref, list[Any], Shape]:
         ref = task_ref(task, cut)
         coroutine = task.get_coro()
-        links, shape = self._reader.read(coroutine)
-        note_holdings(cut, ref, links, shape)
+        chain, shape = self._reader.read(coroutine)
+        if shape.withs or shape.lets_go:
+            note_holdings(cut, ref, chain, shape)
         waiter = task._fut_waiter
         wait = target = target_ref = timeout = None
         if waiter is not None and not waiter.done():
             state = WAITING
-            wait, target, target_ref = reader.read(ref, waiter, links, shape)
-            if now is not None:
-                timeout = timeout_of(links, shape, now)
+            wait, target, target_ref = reader.read(ref, waiter, chain, shape)
+            if now is not None and shape.withs:
+                timeout = timeout_of(chain, shape, now)
         else:
             state = RUNNABLE  # woken, or not yet begun
         if shape.releases:
-            note_releases(cut, ref, links, shape, target_ref)
-        for hook in cut.on_task:
-            hook(ref, links, target, target_ref)
-        tasks.rows.append(
-            TaskRow(
-                ref, task.get_name(), _title(coroutine), state, shape.spots, loop, wait, timeout
-            )
-        )
-        return ref, links
+            note_releases(cut, ref, chain, shape, target_ref)
+        if cut.on_task:
+            links = links_of(chain, shape)
+            for hook in cut.on_task:
+                hook(ref, links, target, target_ref)
+        title = coroutine.__qualname__ if type(coroutine) is Coroutine else _title(coroutine)
+        # ref[1][1] is the name; make() is what TaskRow() does, without its detour.
+        name = ref[1][1]  # type: ignore[index]
+        row = make(TaskRow, (ref, name, title, state, shape.spots, loop, wait, timeout, None))
+        tasks.rows.append(row)
+        return ref, chain, shape
 
 
 def all_tasks() -> list[Any]:

@@ -7,12 +7,14 @@ of it runs inside the cut and reads plain attributes only.
 
 from typing import Any
 
-from ..awaitables import Link, argument, closure, slots
+from ..awaitables import argument, argument_at, closure, slots
 from ..cut import Cut
 from ..graph import Ref
 from ..rules import Rule
 from ..statics import MISSING, static_get
 from .tasks import Group, Shape, Tasks, Wait
+
+make = tuple.__new__  # what calling a NamedTuple does, without its detour
 
 _GATHERING = "_GatheringFuture"
 _FIRST = ("FIRST_COMPLETED", "FIRST_EXCEPTION")
@@ -24,11 +26,8 @@ def is_future(obj: Any) -> bool:
 
 
 def asyncio_task_ref(task: Any) -> Ref:
-    """The node of an asyncio task. Default names carry a number that is never used twice; it
-    tells apart two tasks that had the same address one after the other."""
-    name = task.get_name()
-    number = name[5:] if name.startswith("Task-") else f"c{id(task.get_coro()) >> 4:x}"
-    return ("task", f"{id(task):x}.{number}")
+    """The node of an asyncio task."""
+    return ("task", (id(task), task.get_name(), id(task.get_coro())))
 
 
 def task_ref(task: Any, cut: Cut) -> Ref:
@@ -47,18 +46,30 @@ class WaitReader:
         self._tasks = tasks
         self._now = now
         """The loop's clock."""
+        self._described = cut.facts.described
 
     def read(
-        self, task: Ref, waiter: Any, links: list[Link], shape: Shape
+        self, task: Ref, waiter: Any, chain: list[Any], shape: Shape
     ) -> tuple[Wait, Any, Ref | None]:
         """The wait, the object waited for, and its node."""
         rule = shape.rule
+        if shape.is_plain:
+            position = shape.position
+            target = argument_at(chain[position], shape.codes[position], shape.target)  # type: ignore[arg-type]
+            if target is not None:
+                kind, op = rule.kind, rule.op  # type: ignore[union-attr]
+                described = self._described.get(id(target))
+                if described is not None:
+                    ref = described.ref
+                else:
+                    ref = self._cut.resource(target, kind) or self.future(waiter)
+                return make(Wait, (kind, op, (ref,), None, None)), target, ref
         if rule is None:
             ref = self.future(waiter)
             return Wait("future", None, (ref,)), waiter, ref
-        link, code = links[shape.position]
-        target = argument(link, code, None if rule.target == "self" else rule.target)
-        if rule.target is None or target is None:
+        link, code = chain[shape.position], shape.codes[shape.position]
+        target = None if shape.target is None else argument_at(link, code, shape.target)
+        if target is None:
             return self._without_target(rule, waiter, link, code)
         if rule.kind == "wait":
             ref = self._wait_group(waiter, target, argument(link, code, "return_when"))
@@ -69,9 +80,7 @@ class WaitReader:
         if rule.kind == "joinset":
             ref = self._task_group(task, target)
             return Wait("joinset", None, (ref,)), target, ref
-        found = self._cut.resource(target, rule.kind)
-        ref = found or self.future(waiter)
-        return Wait(rule.kind, rule.op, (ref,)), target, ref
+        raise LookupError(f"no such kind of wait: {rule.kind}")
 
     def _without_target(
         self, rule: Rule, waiter: Any, link: Any, code: Any
@@ -166,14 +175,14 @@ class WaitReader:
         return None
 
 
-def find_setters(tasks: Tasks, chains: list[tuple[Ref, list[Link]]]) -> None:
+def find_setters(tasks: Tasks, chains: list[tuple[Ref, list[Any], Shape]]) -> None:
     """Which tasks have a bare future, that somebody waits for, in a local variable.
 
     Whoever awaits it has it too and is left out: it waits, it does not set.
     """
     awaited = {row.ref: _reachable(row.wait.needs, tasks) for row in tasks.rows if row.wait}
-    for task, links in chains:
-        for link, code in links:
+    for task, chain, shape in chains:
+        for link, code in zip(chain, shape.codes, strict=True):
             for value in slots(link, code):
                 future = tasks.bare.get(id(value))
                 if future is not None and future not in awaited.get(task, ()):
@@ -193,11 +202,11 @@ def _reachable(needs: tuple[Ref, ...], tasks: Tasks) -> set[Ref]:
     return found
 
 
-def timeout_of(links: list[Link], shape: Shape, now: float) -> float | None:
+def timeout_of(chain: list[Any], shape: Shape, now: float) -> float | None:
     """Seconds until the nearest asyncio timeout around a wait ends it; None without one."""
     nearest: float | None = None
     for index in shape.withs:
-        for value in slots(*links[index]):
+        for value in slots(chain[index], shape.codes[index]):
             owner = getattr(value, "__self__", None)
             if type(owner).__name__ == "Timeout" and type(owner).__module__.startswith("asyncio"):
                 when = static_get(owner, "_when")

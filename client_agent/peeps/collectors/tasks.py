@@ -10,7 +10,7 @@ import types
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..awaitables import AsyncGenerator, Coroutine, Link, argument, entered, walk
+from ..awaitables import AsyncGenerator, Coroutine, Link, argument, argument_index, entered, walk
 from ..cut import BLOCKED, Cut, Seen
 from ..graph import Graph, Ref, location, own_place
 from ..places import Spot
@@ -30,6 +30,10 @@ _WITH_OPCODES = frozenset(
     for name in ("BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL")
     if name in dis.opmap
 )
+
+
+_GROUPS = frozenset({"wait", "wait_for", "joinset", "sleep", "executor"})
+"""Kinds of wait whose argument leads to what is waited for, rather than being it."""
 
 
 class Wait(NamedTuple):
@@ -90,6 +94,11 @@ class Shape(NamedTuple):
     rule: Rule | None
     position: int
     """Index of the link that the rule is about."""
+    target: int | None
+    """Which argument of that link is waited for, by slot."""
+    is_plain: bool
+    """Whether that argument, as it stands, is what is waited for."""
+    codes: tuple[types.CodeType, ...]
     spots: tuple[Spot, ...]
     withs: tuple[int, ...]
     """Indices of links that may have entered context managers."""
@@ -119,30 +128,54 @@ class ChainReader:
             self._shapes.clear()
             self.codes.clear()
 
-    def read(self, root: Any) -> tuple[list[Link], Shape]:
-        """The chain below a suspended coroutine, and what its places mean.
+    def read(self, root: Any) -> tuple[list[Any], Shape]:
+        """The chain below a suspended coroutine (outermost first), and what its places mean.
 
         The caller hands `codes` to the cut's places when it is through.
         """
-        links = walk(root)
+        chain: list[Any] = []
         key: list[int] = []
-        for link, code in links:
+        current = root
+        # The common case, coroutine in coroutine, without a call: see awaitables.walk, which
+        # has the same rule (nothing between the test and the reading of cr_await).
+        while type(current) is Coroutine:
+            code = current.cr_code
+            frame: Any = current.cr_frame
+            if not current.cr_suspended:
+                current = None
+                break
+            inner = current.cr_await
+            chain.append(current)
             key.append(id(code))
-            key.append(last_instruction(link))
+            key.append(frame.f_lasti)
+            current = inner
+        if current is not None and type(current).__name__ != "FutureIter":
+            for link, code in walk(current):
+                chain.append(link)
+                key.append(id(code))
+                key.append(last_instruction(link))
         found = tuple(key)
         shape = self._shapes.get(found)
         if shape is None:
+            links = [(link, code_of(link)) for link in chain]
             shape = self._shapes[found] = self._analyse(links, found)
             self.codes.update((id(code), code) for _, code in links)
-        return links, shape
+        return chain, shape
 
     def _analyse(self, links: list[Link], key: tuple[int, ...]) -> Shape:
         code_ids = key[::2]
         match = self.book.match(code_ids)
         rules = [self.book.get(code_id) for code_id in code_ids]
+        target = None
+        if match is not None and match[0].target is not None:
+            name = None if match[0].target == "self" else match[0].target
+            target = argument_index(links[match[1]][1], name)
         return Shape(
             rule=match[0] if match else None,
             position=match[1] if match else -1,
+            target=target,
+            is_plain=target is not None and match is not None and match[0].kind not in _GROUPS,
+            codes=tuple(code for _, code in links),
             spots=tuple(zip(code_ids, key[1::2], strict=True)),
             withs=tuple(i for i, (_, code) in enumerate(links) if has_with(code)),
             releases=tuple(
@@ -158,6 +191,21 @@ def last_instruction(link: Any) -> int:
     """Offset of the instruction at which a suspended link stands; -1 if it has no frame."""
     frame = frame_of(link)
     return -1 if frame is None else frame.f_lasti
+
+
+def code_of(link: Any) -> types.CodeType:
+    """The code of a coroutine, generator or async generator."""
+    kind = type(link)
+    if kind is Coroutine:
+        return link.cr_code  # type: ignore[no-any-return]
+    if kind is AsyncGenerator:
+        return link.ag_code  # type: ignore[no-any-return]
+    return link.gi_code  # type: ignore[no-any-return]
+
+
+def links_of(chain: list[Any], shape: Shape) -> list[Link]:
+    """A chain as its hooks get it: (coroutine, code), outermost first."""
+    return list(zip(chain, shape.codes, strict=True))
 
 
 def frame_of(link: Any) -> types.FrameType | None:
@@ -183,7 +231,7 @@ def releases_at(code: types.CodeType, lasti: int) -> bool:
 
 
 def note_releases(
-    cut: Cut, task: Ref, links: list[Link], shape: Shape, waits_for: Ref | None
+    cut: Cut, task: Ref, chain: list[Any], shape: Shape, waits_for: Ref | None
 ) -> None:
     """Note what a suspended task took by `acquire()` and a `finally` will release.
 
@@ -191,7 +239,7 @@ def note_releases(
     is not held.
     """
     for index in shape.releases:
-        frame = frame_of(links[index][0])
+        frame = frame_of(chain[index])
         if frame is None:
             continue
         for held in View(frame).held():
@@ -201,29 +249,28 @@ def note_releases(
                     cut.holds(held.value, task, "a finally block will release it")
 
 
-def note_holdings(cut: Cut, task: Ref, links: list[Link], shape: Shape) -> None:
+def note_holdings(cut: Cut, task: Ref, chain: list[Any], shape: Shape) -> None:
     """Note what a suspended task holds: the context managers that it entered and did not leave."""
     for index in shape.withs:
-        managers = list(entered(*links[index]))
-        if managers and _is_entering(links, index + 1, managers[-1]):
+        managers = list(entered(chain[index], shape.codes[index]))
+        if managers and _is_entering(chain, shape, index + 1, managers[-1]):
             managers.pop()
         for manager in managers:
             for resource in resources_of(manager):
                 cut.holds(resource, task, "context manager entered on its stack")
     for index in shape.lets_go:
-        condition = argument(*links[index])
+        condition = argument(chain[index], shape.codes[index])
         for resource in resources_of(condition):
             ref = cut.resource(resource)
             if ref is not None:
                 cut.facts.released.add((ref, task))
 
 
-def _is_entering(links: list[Link], index: int, manager: Any) -> bool:
+def _is_entering(chain: list[Any], shape: Shape, index: int, manager: Any) -> bool:
     """Whether the link at `index` is `manager.__aenter__`, still awaited: not held yet."""
-    if index >= len(links):
+    if index >= len(chain) or shape.codes[index].co_name != "__aenter__":
         return False
-    link, code = links[index]
-    return code.co_name == "__aenter__" and argument(link, code) is manager
+    return argument(chain[index], shape.codes[index]) is manager
 
 
 def running_spots(cut: Cut, ident: int | None, root: Any) -> tuple[Spot, ...]:

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from ..awaitables import Link, argument, slots, uncell
+from ..awaitables import argument_at, slots, uncell
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
 from ..registry import trio_task_ref
@@ -27,6 +27,7 @@ from .tasks import (
     Tasks,
     Wait,
     build_tasks,
+    links_of,
     note_holdings,
     note_releases,
     running_spots,
@@ -104,19 +105,21 @@ class TrioTasks:
                 TaskRow(ref, name, title, RUNNING, stack, loop_ref, None, timeout, attrs)
             )
             return
-        links, shape = self._reader.read(coroutine)
-        note_holdings(cut, ref, links, shape)
-        self._note_worker_token(ref, links, cut)
+        chain, shape = self._reader.read(coroutine)
+        note_holdings(cut, ref, chain, shape)
+        self._note_worker_token(ref, chain, shape, cut)
         wait = target = target_ref = None
         if static_get(task, "_next_send_fn") is not None:
             state = RUNNABLE
         else:
             state = WAITING
-            wait, target, target_ref = self._wait(task, ref, links, shape, cut, tasks, now)
+            wait, target, target_ref = self._wait(task, ref, chain, shape, cut, tasks, now)
         if shape.releases:
-            note_releases(cut, ref, links, shape, target_ref)
-        for hook in cut.on_task:
-            hook(ref, links, target, target_ref)
+            note_releases(cut, ref, chain, shape, target_ref)
+        if cut.on_task:
+            links = links_of(chain, shape)
+            for hook in cut.on_task:
+                hook(ref, links, target, target_ref)
         tasks.rows.append(
             TaskRow(ref, name, title, state, shape.spots, loop_ref, wait, timeout, attrs)
         )
@@ -132,7 +135,7 @@ class TrioTasks:
         self,
         task: Any,
         ref: Ref,
-        links: list[Link],
+        chain: list[Any],
         shape: Shape,
         cut: Cut,
         tasks: Tasks,
@@ -141,8 +144,8 @@ class TrioTasks:
         rule = shape.rule
         if rule is None:
             return None, None, None
-        link, code = links[shape.position]
-        target = argument(link, code, None if rule.target == "self" else rule.target)
+        link, code = chain[shape.position], shape.codes[shape.position]
+        target = None if shape.target is None else argument_at(link, code, shape.target)
         if rule.kind == "sleep":
             remaining = _until(target, now) if rule.target else None
             sleep: Ref = ("sleep", f"{id(task):x}")
@@ -176,10 +179,10 @@ class TrioTasks:
                 if hasattr(type(borrower), "coro") or hasattr(borrower, "_counter"):
                     cut.holds(target, task_ref(borrower, cut), "recorded", inferred=False)
 
-    def _note_worker_token(self, ref: Ref, links: list[Link], cut: Cut) -> None:
+    def _note_worker_token(self, ref: Ref, chain: list[Any], shape: Shape, cut: Cut) -> None:
         """A call in a worker thread borrows from the limiter in a placeholder's name."""
         code = find_code(sys.modules["trio._threads"], "to_thread_run_sync")
-        for link, link_code in links:
+        for link, link_code in zip(chain, shape.codes, strict=True):
             if link_code is not code:
                 continue
             values = [uncell(value) for value in slots(link, link_code)]
