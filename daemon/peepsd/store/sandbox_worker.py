@@ -9,6 +9,7 @@ An answer is b"+" and the JSON for the client, or b"-" and {"kind", "message", "
 import base64
 import functools
 import json
+import re
 import secrets
 import sqlite3
 import sys
@@ -190,7 +191,7 @@ def _run(
             if _raw_size(row) > left:
                 return columns, rows, "bytes"
             encoded = _encode_row(row)
-            left -= len(encoded.encode()) + 1
+            left -= 1 + (len(encoded) if encoded.isascii() else len(encoded.encode()))
             if left < 0:
                 return columns, rows, "bytes"
             rows.append(encoded)
@@ -237,6 +238,6 @@ def _explain(error: BaseException, authorizer: rules.Authorizer, scope: Scope) -
     if code == sqlite3.SQLITE_TOOBIG:
         message = "a value is larger than 1 MiB, or the statement is too large"
         return Refused("bad_request", message)
-    text = str(error).replace(f"{schema_name(scope.secret)}_", "")
+    text = re.sub(f"{schema_name(scope.secret)}[_.]", "", str(error))
     text = authorizer.in_our_words(text)
     return Refused("bad_request", text[:_MESSAGE_LENGTH] or type(error).__name__)
