@@ -2,17 +2,22 @@
 
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 import trio
 
 from peeps.wire.frames import encode_frame
 from peeps.wire.messages import Hello
+from peepsd.feed.client import observing
+from peepsd.feed.connection import FeedUnavailable
 from peepsd.feed.pb import introspection_pb2 as pb
 
 from ..support.daemon import Daemon
 from ..support.feed_server import until
-from ..support.observer_client import observer
+from ..support.observer_client import Rejected, observer
 
 Signal = pb.ClientSignal
 
@@ -147,3 +152,36 @@ async def test_two_hundred_observers_at_once(daemon: Daemon) -> None:
         await until(lambda: greeted[0] == 200, 60)
         assert await trio.to_thread.run_sync(metric, daemon, "observers") == 200
         leave.set()
+
+
+async def test_a_token_is_asked_of_observers_too_and_never_repeated(tmp_path: Path) -> None:
+    secret = "correct-horse-battery-staple"
+    with Daemon(tmp_path, "--token", secret) as daemon:
+        port = int(daemon.url.rpartition(":")[2])
+        url = f"ws://127.0.0.1:{port}/introspect"
+        for target in ("/introspect", "/observer", "/introspect?token=wrong"):
+            with pytest.raises(Rejected) as refused:
+                async with observer(port, target):
+                    pass
+            assert refused.value.status == 401
+        async with observer(port, f"/introspect?token={secret}") as client:
+            await client.next("state")
+        async with observing(url, secret) as feed:
+            assert (await feed.pull_state()).instant_ts > 0
+        with pytest.raises(FeedUnavailable) as told:
+            async with observing(f"{url}?token={secret}-wrong"):
+                pass
+        assert secret not in told.value.message
+        (tmp_path / "other").mkdir()
+        with Daemon(tmp_path / "other", "--introspect", f"{url}?token={secret}") as other:
+            for _ in range(500):
+                if other.get("/api/connections").json()["count"]:
+                    break
+            assert other.jump()["responded"] == 1
+            with closing(sqlite3.connect(other.db)) as database:
+                [(attrs,)] = database.execute(
+                    "SELECT attrs_json FROM nodes WHERE kind = 'libp2p_node'"
+                )
+            assert "introspect" in attrs
+            assert secret not in attrs
+        assert secret not in other.log()

@@ -19,6 +19,7 @@ from ..feed.client import Connected, Lost, Received, Update
 from ..feed.history import History
 from ..feed.inspection import Inspection
 from ..feed.pb import introspection_pb2 as pb
+from ..feed.websocket import shown
 
 EVENT_LINES = 12
 MAX_TEXT = 160
@@ -110,12 +111,14 @@ class LiveView:
         if lost.total():
             what = ", ".join(f"{count} {name}" for name, count in lost.items() if count)
             lines.append(Text(f"this view was too slow and missed {what}", "red"))
-        return Panel(Text("\n").join(lines), title=f"peeps watch {self._url}", title_align="left")
+        return Panel(
+            Text("\n").join(lines), title=f"peeps watch {shown(self._url)}", title_align="left"
+        )
 
     def _events(self) -> RenderableType:
         table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(style="dim")
-        table.add_column(no_wrap=True)
+        table.add_column(style="dim", min_width=8)
+        table.add_column(no_wrap=True, min_width=19)
         table.add_column(overflow="ellipsis", no_wrap=True)
         for event in list(self._history.events)[-EVENT_LINES:]:
             name = event.type.name
@@ -129,10 +132,12 @@ class LiveView:
 
 def _processes(state: pb.State) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("process", no_wrap=True)
-    table.add_column("state")
-    for name in ("age", "in/s", "out/s", "in", "out", "latency", "waiting"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("process", no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column("state", min_width=7)
+    for name, width in (("age", 11), ("latency", 8), ("waiting", 8)):
+        table.add_column(name, justify="right", min_width=width)
+    for name in ("in/s", "out/s", "in", "out"):
+        table.add_column(name, justify="right", min_width=7)
     ordered = sorted(state.subsystems.connections, key=lambda c: (c.status, c.peer_id))
     for connection in ordered:
         taken, given = connection.traffic.traffic_in, connection.traffic.traffic_out
@@ -145,13 +150,13 @@ def _processes(state: pb.State) -> Table:
                 pb.Status.Name(connection.status).lower(),
                 _STATUS_STYLES.get(connection.status, "yellow"),
             ),
-            duration(until - timeline.open_ts),
+            duration(until - timeline.open_ts) if timeline.open_ts else "",
+            duration(connection.latency_ns / 1e6) if connection.latency_ns else "",
+            Text(duration(max(waiting) / 1e6), "yellow") if waiting else "",
             size(taken.inst_bw),
             size(given.inst_bw),
             size(taken.cum_bytes),
             size(given.cum_bytes),
-            duration(connection.latency_ns / 1e6) if connection.latency_ns else "",
-            Text(duration(max(waiting) / 1e6), "yellow") if waiting else "",
         )
     if not ordered:
         table.add_row(Text("nobody is connected", "dim"))
@@ -162,10 +167,10 @@ def _trace(trace: pb.Trace) -> Table:
     """The last snapshot: who took how long, slowest first."""
     title = f"snapshot {trace.snapshot_id}, {trace.elapsed_ms:.1f} ms"
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    table.add_column("process")
-    table.add_column("outcome")
+    table.add_column("process", no_wrap=True, overflow="ellipsis")
+    table.add_column("outcome", min_width=12)
     for name in ("sent", "received", "decoded", "stored", "bytes"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=8)
     slowest = sorted(trace.spans, key=lambda s: s.stored_ns or 1 << 63, reverse=True)
     for span in slowest[:EVENT_LINES]:
         stages = (span.sent_ns, span.received_ns, span.decoded_ns, span.stored_ns)

@@ -160,7 +160,7 @@ async def follow(
             async with connected(url, token) as connection:
                 has_connected = True
                 retry.succeeded()
-                tell(Connected(url))
+                tell(Connected(connection.name))
                 await _subscribe(Feed(connection), sources, interval_ms, tell)
         except (FeedUnavailable, FeedClosed, UnreadableFrame) as exc:
             if not (has_connected or wait_for_server):

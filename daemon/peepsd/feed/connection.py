@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from ..errors import PeepsError
 from .framing import MAX_MESSAGE_BYTES, FramingError, unframe
 from .pb import introspection_pb2 as pb
-from .websocket import BadUrl, Closed, Rejected, WebSocket, open_websocket
+from .websocket import BadUrl, Closed, Rejected, WebSocket, open_websocket, shown
 
 CONNECT_S = 10.0
 
@@ -36,6 +36,7 @@ class FeedConnection:
 
     def __init__(self, url: str, websocket: WebSocket) -> None:
         self.url = url
+        self.name = shown(url)
         self.bytes_in = self.bytes_out = 0
         self.frames_in = self.frames_out = 0
         self.local_address = websocket.local_address
@@ -48,7 +49,7 @@ class FeedConnection:
         try:
             await self._websocket.send(frame)
         except Closed as exc:
-            raise _closed(self.url, exc) from None
+            raise _closed(self.name, exc) from None
         self.bytes_out += len(frame)
         self.frames_out += 1
 
@@ -58,23 +59,24 @@ class FeedConnection:
             try:
                 frame = await self._websocket.receive()
             except Closed as exc:
-                raise _closed(self.url, exc) from None
+                raise _closed(self.name, exc) from None
             self.bytes_in += len(frame)
             self.frames_in += 1
             try:
                 self._pending.extend(unframe(frame))
             except FramingError as exc:
-                raise UnreadableFrame(f"{self.url}: {exc}") from None
+                raise UnreadableFrame(f"{self.name}: {exc}") from None
         payload = self._pending.popleft()
         try:
             return payload, pb.ServerMessage.FromString(payload)
         except DecodeError as exc:
-            raise UnreadableFrame(f"{self.url}: no ServerMessage: {exc}") from None
+            raise UnreadableFrame(f"{self.name}: no ServerMessage: {exc}") from None
 
 
 @asynccontextmanager
 async def connected(url: str, token: str | None = None) -> AsyncIterator[FeedConnection]:
     """A connection to `url` (ws:// or wss://), closed at the end. Raises FeedUnavailable."""
+    name = shown(url)
     headers = [(b"authorization", b"Bearer " + token.encode())] if token else []
     async with AsyncExitStack() as stack:
         try:
@@ -85,31 +87,31 @@ async def connected(url: str, token: str | None = None) -> AsyncIterator[FeedCon
             )
         except BadUrl:
             raise FeedUnavailable(
-                f"{url!r} is no WebSocket address",
+                f"{name!r} is no WebSocket address",
                 hint="it looks like ws://127.0.0.1:9130/introspect",
             ) from None
         except Rejected as exc:
-            raise _rejected(url, exc.status) from None
+            raise _rejected(name, exc.status) from None
         except trio.TooSlowError:
-            raise FeedUnavailable(f"{url}: no answer within {CONNECT_S:g} s") from None
+            raise FeedUnavailable(f"{name}: no answer within {CONNECT_S:g} s") from None
         except (OSError, Closed) as exc:
             why = exc.reason if isinstance(exc, Closed) else str(exc)
             raise FeedUnavailable(
-                f"{url}: {why}",
+                f"{name}: {why}",
                 hint="is peepsd (or the introspection server) running, and is this its address?",
             ) from None
         yield FeedConnection(url, websocket)
 
 
-def _rejected(url: str, status: int) -> FeedUnavailable:
+def _rejected(name: str, status: int) -> FeedUnavailable:
     hint = "is this the address of peepsd, or of an introspection server?"
     if status in (401, 403):
         hint = "does it want a token (PEEPS_TOKEN)?"
-    return FeedUnavailable(f"{url}: refused with status {status}", hint=hint)
+    return FeedUnavailable(f"{name}: refused with status {status}", hint=hint)
 
 
-def _closed(url: str, exc: Closed) -> FeedClosed:
+def _closed(name: str, exc: Closed) -> FeedClosed:
     if exc.code is None:
-        return FeedClosed(f"{url}: {exc.reason}")
+        return FeedClosed(f"{name}: {exc.reason}")
     text = f": {exc.reason}" if exc.reason else ""
-    return FeedClosed(f"{url}: closed by the server with {exc.code}{text}")
+    return FeedClosed(f"{name}: closed by the server with {exc.code}{text}")

@@ -78,7 +78,7 @@ async def _dial_for_ever(url: str, house: House) -> None:
             async with connected(url) as connection:
                 retry.succeeded()
                 last_reason = ""
-                log.info("introspection server connected", url=url)
+                log.info("introspection server connected", url=connection.name)
                 await Participant(connection, house).run()
         except (FeedUnavailable, FeedClosed, UnreadableFrame) as exc:
             wait_s = retry.next_s()
@@ -187,7 +187,7 @@ class Participant:
         peer.bytes_out, peer.frames_out = connection.bytes_out, connection.frames_out
 
     def _refused(self, refusal: Refusal) -> None:
-        log.warning("introspection server refused", url=self._connection.url, error=refusal.text)
+        log.warning("introspection server refused", url=self._connection.name, error=refusal.text)
         self._fail_all(f"it refused: {refusal.text}")
 
     def _fail_all(self, text: str) -> None:
@@ -215,7 +215,9 @@ class Participant:
 
     async def _reply(self, state: pb.State, snapshot_id: int, arrived_s: float) -> None:
         peer, rounds = self.peer, self._house.rounds
-        payload = graph_reply(state, self._runtime, self._connection.url, snapshot_id, peer.process)
+        payload = graph_reply(
+            state, self._runtime, self._connection.name, snapshot_id, peer.process
+        )
         try:
             reply = await self._house.decode(payload)
         except MessageError as exc:

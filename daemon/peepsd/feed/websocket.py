@@ -64,6 +64,15 @@ def parse_url(url: str) -> SplitResult:
     return parts
 
 
+def shown(url: str) -> str:
+    """A URL for messages, logs and graphs: without user, query and fragment, where secrets are."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 class WebSocket:
     """An open connection. One task may receive while others send."""
 

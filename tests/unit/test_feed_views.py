@@ -1,0 +1,145 @@
+"""What people read of the feed."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from peepsd.cli.feed_views import LiveView, clock, duration, inspection_lines, size, stamp
+from peepsd.feed.client import Connected, Lost, Received
+from peepsd.feed.inspection import Inspection
+from peepsd.feed.pb import introspection_pb2 as pb
+from peepsd.feed.recording import Damage, Record
+
+from ..support.recordings import a_state
+
+
+def drawn(view: LiveView, console: Console) -> str:
+    view.print()
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def make_view(width: int = 120) -> tuple[LiveView, Console]:
+    console = Console(file=io.StringIO(), width=width)
+    return LiveView("ws://d/introspect", console), console
+
+
+def received(**payload: object) -> Received:
+    message = pb.ServerMessage(**payload)  # type: ignore[arg-type]
+    return Received(message.SerializeToString(), message)
+
+
+def test_a_live_view_shows_processes_the_last_snapshot_and_events() -> None:
+    view, console = make_view()
+    assert not view.has_state
+    view.update(Connected("ws://d/introspect"))
+    view.update(received(runtime=pb.Runtime(implementation="peeps-python", peer_id="box-1")))
+    state = a_state(1)
+    state.subsystems.connections[0].streams.streams[0].latency_ns = 2_500_000_000
+    view.update(received(state=state))
+    content = '{"proc_key": "svc-1", "snapshot_id": 7}'
+    kind = pb.EventType(name="ProcessTimedOut")
+    view.update(received(event=pb.Event(type=kind, ts=state.instant_ts, content=content)))
+    spans = [
+        pb.Trace.Span(
+            peer_id="quick-1", outcome=pb.Trace.RESPONDED, queued_ns=1, stored_ns=9_000_001
+        ),
+        pb.Trace.Span(peer_id="never-2", outcome=pb.Trace.TIMEOUT, queued_ns=1),
+    ]
+    completed = state.instant_ts * 1_000_000
+    trace = pb.Trace(snapshot_id=7, elapsed_ms=12.5, completed_ns=completed, spans=spans)
+    view.update(received(trace=trace))
+    assert view.has_state
+    text = drawn(view, console)
+    for expected in (
+        "connected to ws://d/introspect",
+        "peeps-python",
+        "peer1",
+        "2.5 s",
+        "ProcessTimedOut",
+        "proc_key=svc-1 snapshot_id=7",
+        "snapshot 7, 12.5 ms",
+        "timeout",
+        "9.0 ms",
+    ):
+        assert expected in text
+    assert text.index("never-2") < text.index("quick-1")  # the slowest first
+
+
+def test_nothing_that_a_process_says_steers_the_terminal() -> None:
+    view, console = make_view()
+    nasty = "evil\x1b]0;title\x07\x1b[2J[bold]\u202e"
+    state = a_state(1, peers=0)
+    state.subsystems.connections.add(peer_id=nasty)
+    view.update(received(runtime=pb.Runtime(implementation=nasty, peer_id=nasty)))
+    view.update(received(state=state))
+    kind = pb.EventType(name=nasty)
+    for content in (nasty, '{"a": "\\u001b[2J"}', "[1]"):
+        event = pb.Event(type=kind, ts=state.instant_ts, content=content)
+        view.update(received(event=event))
+    view.update(Lost(nasty, 1.0))
+    text = drawn(view, console)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\u202e" not in text
+    assert "[bold]" in text  # shown, not obeyed
+
+
+def test_losses_and_an_empty_house_are_said() -> None:
+    view, console = make_view()
+    view.update(received(state=pb.State(instant_ts=1)))
+    view.update(received(notice=pb.ServerNotice(discarded_events=3)))
+    text = drawn(view, console)
+    assert "nobody is connected" in text
+    assert "missed 3 events" in text
+
+
+def test_a_report_names_gaps_losses_and_damage() -> None:
+    found = Inspection()
+    for n in (1, 2, 60):
+        message = pb.ServerMessage(state=a_state(n))
+        found.add(Record(0, message.SerializeToString()))
+    notice = pb.ServerMessage(notice=pb.ServerNotice(discarded_states=2))
+    found.add(Record(0, notice.SerializeToString()))
+    found.add(Damage(40, 9, "a checksum is wrong"))
+    report = "\n".join(inspection_lines(found))
+    assert "5.7 s missing before" in report
+    assert "2 states (the recorder was too slow)" in report
+    assert "9 bytes at offset 40: a checksum is wrong" in report
+    assert "1 buckets, 2 peers" in report
+    assert list(inspection_lines(Inspection()))  # an empty one has a report too
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.0 kB"),
+        (94_020_550_474, "94.0 GB"),
+        (5e15, "5000.0 TB"),
+    ],
+)
+def test_sizes(count: float, text: str) -> None:
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0.5, "0.5 ms"),
+        (12.0, "12 ms"),
+        (1_500, "1.5 s"),
+        (61_000, "1 min 01 s"),
+        (3_661_000, "1 h 01 min"),
+    ],
+)
+def test_durations(ms: float, text: str) -> None:
+    assert duration(ms) == text
+
+
+def test_times_of_any_size_are_shown() -> None:
+    assert stamp(1_592_210_384_773) == "2020-06-15 08:39:44 UTC"
+    assert stamp(2**64 - 1).startswith("9999")
+    assert len(clock(2**64 - 1)) == 8
