@@ -133,6 +133,9 @@ class Cut:
         """Who wants to see tasks too (sockets): appended to in a collector's `prepare`."""
         self.on_thread: list[ThreadHook] = []
         """Who wants to see threads too, likewise."""
+        self.borrowed: list[Any] = []
+        """References to objects of the host that a capture held: to be let go of where no
+        finaliser can run that should not (LoopCut.give_back)."""
         self.names = names or {}
         """Names that the application gave to objects, by id."""
         self._classes: dict[type, tuple[Shape | None, str]] = {}

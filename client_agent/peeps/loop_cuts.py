@@ -38,6 +38,8 @@ class LoopCut:
         self.waited_s = 0.0
         """How long the loop did not come round although it was asked."""
         self.turn_began_ago_s: float | None = None
+        self.ready = 0
+        self._borrowed: list[Any] = []
         self._claim = unpatched.allocate_lock()
         self._done = unpatched.allocate_lock()
         self._done.acquire()
@@ -91,7 +93,14 @@ class LoopCut:
         else:
             self.kind = BLOCKED if step is not None and step == self._step else SAMPLED
             self.turn_began_ago_s = self.loop.turn_began_ago(cut)
-        self.captured = self.collector.capture_loop(self.loop, cut)
+        self.ready = self.loop.ready_count()
+        part = cut.part()
+        part.frames = cut.frames
+        self._borrowed = part.borrowed
+        try:
+            self.captured = self.collector.capture_loop(self.loop, part)
+        finally:
+            cut.absorb(part)
         return (place, getattr(place, "f_lasti", None), step)  # uvloop's place holds its own
 
     def held(self, before: Any, cut: Cut) -> bool:
@@ -104,7 +113,18 @@ class LoopCut:
             self.atomic = step is not None and self.loop.step(cut) == step
         if not self.atomic and self.kind == PARKED:
             self.kind = SAMPLED
+        self._give_back()
         return self.atomic
+
+    def _give_back(self) -> None:
+        """Let go of the tasks that the look held. If the loop moved meanwhile, some may have
+        ended, and dropping the last reference here would run their finalisers in the agent's
+        thread: then the loop drops them, in its own time."""
+        borrowed, self._borrowed = self._borrowed, []
+        if self.atomic:
+            borrowed.clear()
+        else:
+            self.loop.ask(borrowed.clear)
 
     def attributes(self) -> dict[str, Any]:
         """What the loop's node tells about its cut."""
@@ -114,6 +134,9 @@ class LoopCut:
             "atomic": self.atomic,
             "not_turned_s": None if ago is None or self.kind == PARKED else round(ago, 3),
             "waited_s": round(self.waited_s, 3) if self.waited_s else None,
+            # Work that nobody told the loop about: put there from another thread without waking
+            # it, as call_soon instead of call_soon_threadsafe does.
+            "ready_while_parked": self.ready if self.kind == PARKED and self.ready else None,
             "problem": self.problem,
         }
 

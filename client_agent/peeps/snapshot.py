@@ -21,8 +21,8 @@ from .loop_cuts import LoopCut, SwitchInterval, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
 from .statics import MISSING, static_get
 
-_RETRY_SWITCH_INTERVALS = (0.025, 0.1)
-"""Seconds for which the interpreter lock may be kept when a look did not hold at first."""
+_SWITCH_INTERVALS = (0.02, 0.05, 0.1)
+"""Seconds for which the interpreter lock may be kept, look by look until one holds."""
 
 
 class Snapshot:
@@ -98,7 +98,7 @@ class Snapshot:
 
         A look that did not hold is repeated, keeping the interpreter lock for longer.
         """
-        for switch_interval in (0.0, *_RETRY_SWITCH_INTERVALS):
+        for switch_interval in _SWITCH_INTERVALS:
             part = self._cut.part()
             captured: dict[Collector, Any] = {}
             try:

@@ -22,6 +22,7 @@ from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
 from ..statics import MISSING, static_get
+from .frame_values import View
 
 _FINDERS = (
     ("asyncio.base_events", "BaseEventLoop.run_forever", "self"),
@@ -31,18 +32,22 @@ _FINDERS = (
 """Library functions in whose frames a running loop can be read: module, function, path."""
 
 
+_CALLS = frozenset({"run_forever", "run_until_complete"})
+
 _WATCH_S = 0.002
 
 
 class AsyncioLoop:
     """A running event loop. Holds it weakly: looking at a loop must not keep it alive."""
 
-    def __init__(self, loop: Any, ident: int) -> None:
+    def __init__(self, loop: Any, ident: int, caller: int | None = None) -> None:
         self.ref: Ref = ("event_loop", id(loop))
         self.library = type(loop).__module__.partition(".")[0]
         self.ident = ident
         self._loop = weakref.ref(loop)
         self._was_watched = False
+        self._caller = caller
+        """id of the code that called into a compiled loop."""
 
     @property
     def loop(self) -> Any:
@@ -100,14 +105,22 @@ class AsyncioLoop:
         caller = frame.f_back
         if caller is None or caller.f_code is not _run_once_code():
             return None
-        if frame.f_code.co_name != "select" or static_get(self.loop, "_ready"):
+        # A loop with something to do only peeks, with a timeout of 0. (Whether its queue is
+        # empty says less: what was put there from another thread does not wake it.)
+        if frame.f_code.co_name != "select" or frame.f_locals.get("timeout") == 0:
             return None
         return frame
+
+    def ready_count(self) -> int:
+        """How many callbacks wait in the queue; 0 where that is not told."""
+        ready: Any = static_get(self.loop, "_ready") if self.is_stdlib else ()
+        handles = [] if ready is MISSING else list(ready)
+        return sum(static_get(handle, "_cancelled") is False for handle in handles)
 
     def _place_in_compiled_loop(self, frame: types.FrameType) -> object | None:
         """A compiled loop shows the same frame whether it sleeps or turns; but a thread that
         sleeps uses no processor time. The first time, that is watched for a moment."""
-        if not _is_loop_frame(frame):
+        if id(frame.f_code) != self._caller:
             return None
         used = _thread_cpu_ns(self.ident)
         if used is None:
@@ -165,20 +178,11 @@ def _finder_codes() -> dict[int, str]:
     return found
 
 
-def _is_loop_frame(frame: types.FrameType) -> bool:
-    """Whether a thread's innermost frame is the one that called into a compiled loop."""
-    return id(frame.f_code) in _finder_codes() or frame.f_code.co_name in (
-        "run_forever",
-        "run_until_complete",
-        "run",
-    )
-
-
 def running_loops(cut: Cut, loops: dict[int, Any]) -> list[AsyncioLoop]:
     """The loops that run, from the frames of all threads; `loops` are those that tasks name.
 
-    A compiled loop (uvloop) without a tell-tale frame stays out: on which thread it runs is
-    unknown then.
+    On which thread a compiled loop (uvloop) runs shows in a frame of asyncio's runner, or on
+    the value stack of whoever called it; where neither can be read it stays out.
     """
     codes = _finder_codes()
     found: dict[int, AsyncioLoop] = {}
@@ -191,10 +195,26 @@ def running_loops(cut: Cut, loops: dict[int, Any]) -> list[AsyncioLoop]:
             if path == "self._loop":
                 loop = static_get(loop, "_loop")
             if isinstance(loop, asyncio.AbstractEventLoop) and id(loop) not in found:
-                found[id(loop)] = AsyncioLoop(loop, ident)
+                found[id(loop)] = AsyncioLoop(loop, ident, id(frame.f_code))
                 break
     for key, loop in loops.items():
         ident = static_get(loop, "_thread_id")
         if key not in found and type(ident) is int and ident in cut.frames:
             found[key] = AsyncioLoop(loop, ident)
+    if any(key not in found for key in loops):
+        _find_by_calls(cut, loops, found)
     return list(found.values())
+
+
+def _find_by_calls(cut: Cut, loops: dict[int, Any], found: dict[int, AsyncioLoop]) -> None:
+    """Loops in whose run_forever or run_until_complete some thread's frame is."""
+    taken = {loop.ident for loop in found.values()}
+    for ident in cut.frames.keys() - taken:
+        for frame in cut.stack_frames(ident):
+            if not _CALLS.intersection(frame.f_code.co_names):
+                continue
+            operation = View(frame).operation()
+            owner = operation.owner if operation is not None else None
+            if operation is not None and operation.name in _CALLS and id(owner) in loops:
+                found.setdefault(id(owner), AsyncioLoop(owner, ident, id(frame.f_code)))
+                break

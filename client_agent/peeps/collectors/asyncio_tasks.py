@@ -82,7 +82,9 @@ class AsyncioTasks:
         reader = WaitReader(cut, tasks, now)
         current = current_task(running)
         chains: list[tuple[Ref, list[Any], Shape]] = []
-        for task in all_tasks():
+        everyone = all_tasks()
+        cut.borrowed += (everyone, chains)
+        for task in everyone:
             if task.get_loop() is not running:
                 continue
             try:

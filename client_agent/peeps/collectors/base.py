@@ -47,6 +47,10 @@ class Loop(Protocol):
         """A token of where it sleeps in its selector, comparable later; None if it does not."""
         ...
 
+    def ready_count(self) -> int:
+        """How much waits in its queue to be run."""
+        ...
+
     def step(self, cut: Cut) -> object | None:
         """A token of the one callback or step that the loop is inside of now, comparable later."""
         ...

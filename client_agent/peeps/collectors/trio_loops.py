@@ -42,7 +42,13 @@ class TrioLoop:
             return None
         if not _is_io_manager(frame):
             return None
-        return None if runner.runq else frame
+        timeout = frame.f_locals.get("timeout")
+        return frame if isinstance(timeout, int | float) and timeout > 0 else None
+
+    def ready_count(self) -> int:
+        """How many tasks are scheduled to be stepped."""
+        runner = self.runner
+        return 0 if runner is None else len(runner.runq)
 
     def step(self, cut: Cut) -> object | None:
         """The task that runs and how often it was scheduled before."""

@@ -79,7 +79,9 @@ class TrioTasks:
 
     def _runner(self, runner: Any, loop: TrioLoop | None, cut: Cut, tasks: Tasks) -> None:
         now = clock_time(runner)
-        for task in list(runner.tasks):
+        everyone = list(runner.tasks)
+        cut.borrowed.append(everyone)
+        for task in everyone:
             try:
                 self._one(task, loop, cut, tasks, now)
             except Exception:  # it ended under our eyes, or is of a kind never met
