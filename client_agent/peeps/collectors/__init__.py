@@ -16,6 +16,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("socket", "sockets"),
     ("concurrent.futures", "pools"),
     ("subprocess", "processes"),
+    ("peeps.integrations.calls", "requests"),
 )
 """(module of the host, module here). The module here offers `collector()`."""
 
