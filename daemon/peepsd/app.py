@@ -174,7 +174,7 @@ class _Daemon:
         http = await self._start_http(nursery)
         if config.every:
             nursery.start_soon(triggers.every, config.every, self.take)
-        port = listeners[0].socket.getsockname()[1]
+        port = 0 if config.listen.is_unix else listeners[0].socket.getsockname()[1]
         return Running(
             Address(config.listen.host, port), http, self.rounds, self.registry, self.bus, self.take
         )

@@ -27,18 +27,25 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen."""
+    """Where to listen: host and port, or the path of a Unix socket and port 0."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
+        if self.is_unix:
+            return f"unix:{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.host.startswith("/")
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        if self.host == "localhost":
+        if self.host == "localhost" or self.is_unix:
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
@@ -76,6 +83,17 @@ def parse_address(text: str) -> Address:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError("is not host:port, such as 127.0.0.1:9119")
     return Address(host, int(port))
+
+
+def parse_listen(text: str) -> Address:
+    """An address, or `unix:/path`."""
+    path = text.removeprefix("unix:")
+    if path.startswith("/"):
+        return Address(path, 0)
+    try:
+        return parse_address(text)
+    except ValueError as exc:
+        raise ValueError(f"{exc}, or unix:/path") from None
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -187,7 +205,9 @@ class Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("listen", "127.0.0.1:9119", parse_address, "where processes connect (TCP)"),
+    Setting(
+        "listen", "127.0.0.1:9119", parse_listen, "where processes connect: host:port or unix:/path"
+    ),
     Setting("http", "127.0.0.1:9130", parse_address, "where people and observers connect"),
     Setting("db", "./peeps.sqlite", _text, "database file, created if it is not there"),
     Setting(

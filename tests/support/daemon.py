@@ -26,6 +26,7 @@ class Daemon:
         self.db = directory / "peeps.sqlite"
         self._log_path = directory / "peepsd.log"
         self._flags = flags
+        self.listen_on = "127.0.0.1:0"
         self._env = env or {}
         self.process: subprocess.Popen[bytes]
         self.listen = ("127.0.0.1", 0)
@@ -47,7 +48,7 @@ class Daemon:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        arguments = ["--db", str(self.db), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        arguments = ["--db", str(self.db), "--listen", self.listen_on, "--http", "127.0.0.1:0"]
         with self._log_path.open("ab") as log:
             offset = log.tell()
             self.process = subprocess.Popen(
@@ -56,9 +57,14 @@ class Daemon:
                 stdout=log,
                 env=clean_environment() | self._env,
             )
-        ready = self._wait_until_ready(offset)
+        try:
+            ready = self._wait_until_ready(offset)
+        except AssertionError:
+            self.stop(signal.SIGKILL)
+            raise
         host, _, port = ready["listen"].rpartition(":")
-        self.listen = (host, int(port))
+        if not host.startswith("unix"):
+            self.listen = (host, int(port))
         self.url = ready["http"]
 
     def _wait_until_ready(self, offset: int) -> dict[str, Any]:

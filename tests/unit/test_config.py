@@ -72,7 +72,16 @@ def test_beyond_loopback_only_with_a_token_and_knowingly(variable: str, address:
     load({variable: address, "PEEPS_TOKEN": TOKEN, "PEEPS_INSECURE": "1"})
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "localhost:1", "127.9.9.9:0"])
+def test_a_unix_socket_is_for_processes_only() -> None:
+    assert str(load({"PEEPS_LISTEN": "unix:/run/p.sock"}).listen) == "unix:/run/p.sock"
+    with pytest.raises(ConfigError, match="is not host:port"):
+        load({"PEEPS_HTTP": "unix:/run/p.sock"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["unix:/run/p.sock", "/run/p.sock", "127.0.0.1:1", "[::1]:1", "localhost:1", "127.9.9.9:0"],
+)
 def test_loopback_needs_nothing(address: str) -> None:
     assert load({"PEEPS_LISTEN": address}).listen.is_loopback
 

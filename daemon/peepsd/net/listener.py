@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 import trio
 
+from .unix_socket import open_unix_listener, remove_unix_socket
+
 RETRY_S = 0.1
 BACKLOG = 1024
 
@@ -34,7 +36,10 @@ class Listener:
         self.refused = 0
 
     async def open(self, host: str, port: int) -> list[trio.SocketListener]:
-        """Bind; port 0 takes a free one. Raises OSError."""
+        """Bind; port 0 takes a free one, a host that is a path is a Unix socket's. Raises
+        OSError."""
+        if host.startswith("/"):
+            return [open_unix_listener(host)]
         return list(await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG))
 
     async def serve(self, listeners: list[trio.SocketListener]) -> None:
@@ -45,7 +50,10 @@ class Listener:
                     nursery.start_soon(self._accept, listener.socket, nursery)
         finally:
             for listener in listeners:
+                name = listener.socket.getsockname()
                 listener.socket.close()
+                if listener.socket.family == socket.AF_UNIX:
+                    remove_unix_socket(name)
 
     async def _accept(self, listening: trio.socket.SocketType, nursery: trio.Nursery) -> None:
         is_exhausted = False
@@ -87,7 +95,8 @@ class Listener:
         try:
             local = _address(connection.getsockname())
             remote = _address(connection.getpeername())
-            keep_alive(connection)
+            if connection.family != socket.AF_UNIX:
+                keep_alive(connection)
             await self._handler(trio.SocketStream(connection), local, remote)
         except OSError:
             pass  # it was gone before it was served
