@@ -102,7 +102,7 @@ async def test_a_malformed_message_ends_its_connection_with_a_reason(
 async def test_a_flood_of_signals_ends_the_connection() -> None:
     async with live_feed(SLOW) as server, observer(server.port) as client:
         try:
-            for _ in range(2_000):
+            for _ in range(4_000):
                 await client.signal(Signal.SEND_DATA, Signal.STATE)
         except trio.BrokenResourceError:
             pass  # cut off while still sending

@@ -16,6 +16,8 @@ from ..support.daemon import Daemon
 from ..support.feed_server import live_feed, serving, until
 from ..support.introspection_server import Node, bare, binary, text, websocket_server
 from ..support.recordings import write_recording
+from ..unit.test_recording import SAMPLE, needs_sample
+from .test_feed_commands import replaying
 
 
 @asynccontextmanager
@@ -186,6 +188,21 @@ async def test_a_node_that_was_away_takes_part_again(tmp_path: Path) -> None:
         async with websocket_server(node.greeting_signals, port):
             await connections(daemon, 1)
             assert (await jump(daemon))["me"]["status"] == "responded"
+
+
+@needs_sample
+async def test_a_node_of_long_ago_takes_part_by_peeps_replay(tmp_path: Path) -> None:
+    with replaying(SAMPLE) as url:
+        urls = [url, url.replace("/introspect", "/observer")]
+        async with daemon_with(tmp_path, *urls) as daemon:
+            await connections(daemon, 2)
+            summary = await trio.to_thread.run_sync(lambda: daemon.jump(timeout_ms=10_000))
+            assert summary["responded"] == 2
+            stored = max(summary["processes"], key=lambda row: row["nodes"])
+            assert stored["process"] == "go-libp2p-8de3166db28fddb1"
+            kinds = dict(rows(daemon, "SELECT kind, count(*) FROM nodes GROUP BY kind"))
+            assert kinds["libp2p_connection"] == 6
+            assert kinds["dht_bucket"] > 0
 
 
 @pytest.mark.parametrize("path", ["/introspect", "/observer", "/observer?protocol=command"])

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 from peepsd.core.happenings import ProcessConnected, ProcessDisconnected, ProcessIdentified
 from peepsd.core.registry import Peer, Registry
 from peepsd.feed.pb import introspection_pb2 as pb
@@ -142,3 +145,15 @@ def test_those_that_left_are_bounded() -> None:
     for n in range(MAX_CLOSED + 5):
         house.disconnect(house.connect(n), T0 + n)
     assert len(house.state().subsystems.connections) == MAX_CLOSED
+
+
+def test_one_that_left_is_not_held() -> None:
+    house = House()
+    peer = house.connect()
+    house.state()
+    gone = weakref.ref(peer.ask)
+    house.disconnect(peer, T0 + 10)
+    del peer
+    gc.collect()
+    assert gone() is None
+    assert house.state().subsystems.connections[0].status == pb.CLOSED

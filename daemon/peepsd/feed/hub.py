@@ -25,8 +25,8 @@ class Limits:
     max_backlog_bytes: int = 8 * 1024 * 1024
     max_message_bytes: int = 64 * 1024
     """The longest frame that an observer may send."""
-    messages_per_s: float = 50.0
-    message_burst: int = 200
+    messages_per_s: float = 100.0
+    message_burst: int = 1000
     stall_s: float = 30.0
     """An observer that takes nothing for so long is cut off."""
     breather_s: float = 0.00015

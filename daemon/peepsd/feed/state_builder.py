@@ -36,7 +36,6 @@ class _Seen:
 
     peer: Peer
     upgraded_ms: int = 0
-    closed_ms: int = 0
     last_in: int = 0
     last_out: int = 0
     message: pb.Connection = field(default_factory=pb.Connection)
@@ -50,7 +49,8 @@ class StateBuilder:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._open: dict[int, _Seen] = {}
-        self._closed: deque[_Seen] = deque(maxlen=MAX_CLOSED)
+        self._closed: deque[pb.Connection] = deque(maxlen=MAX_CLOSED)
+        """Their messages alone: a peer that has left may hold much that nobody needs."""
         self._departed = pb.Traffic()
         """What those carried that are not open any more."""
         self._last_total = (0, 0)
@@ -75,12 +75,13 @@ class StateBuilder:
     ) -> pb.State:
         """The State of this instant."""
         self._catch_up(instant_ms)
-        while self._closed and self._closed[0].closed_ms < instant_ms - retention_ms:
+        while self._closed and self._closed[0].timeline.close_ts < instant_ms - retention_ms:
             self._closed.popleft()
         elapsed_s = self._elapsed_s(instant_ms, interval_ms)
         state = pb.State(instant_ts=instant_ms, start_ts=start_ms, snapshot_duration_ms=interval_ms)
+        state.subsystems.connections.extend(self._closed)
         state.subsystems.connections.extend(
-            _refresh(seen, instant_ms, elapsed_s) for seen in (*self._closed, *self._open.values())
+            _refresh(seen, instant_ms, elapsed_s) for seen in self._open.values()
         )
         self._add_total(state.traffic, elapsed_s)
         self._built_ms = instant_ms
@@ -96,8 +97,7 @@ class StateBuilder:
         seen = self._open.pop(connection_id, None)
         if seen is None:
             return
-        seen.closed_ms = now_ms
-        self._closed.append(seen)
+        self._closed.append(_closed(seen, now_ms))
         _add_traffic(self._departed, seen.peer)
 
     def _catch_up(self, now_ms: int) -> None:
@@ -130,8 +130,7 @@ class StateBuilder:
 def _refresh(seen: _Seen, now_ms: int, elapsed_s: float) -> pb.Connection:
     """The connection's message, brought up to date."""
     peer, out = seen.peer, seen.message
-    told = (peer.proc_key, peer.process, peer.host, peer.agent)
-    identity = (*told, seen.upgraded_ms, seen.closed_ms)
+    identity = (peer.proc_key, peer.process, peer.host, peer.agent, seen.upgraded_ms)
     if identity != seen.shown_identity:
         _write_identity(out, seen)
         seen.shown_identity = identity
@@ -150,8 +149,18 @@ def _refresh(seen: _Seen, now_ms: int, elapsed_s: float) -> pb.Connection:
         out.latency_ns = peer.last_latency_ns or 0
     if out.HasField("streams"):
         out.ClearField("streams")
-    if peer.in_flight and not seen.closed_ms:
+    if peer.in_flight:
         _add_streams(out, peer, now_ms)
+    return out
+
+
+def _closed(seen: _Seen, now_ms: int) -> pb.Connection:
+    """The connection's last message."""
+    out = _refresh(seen, now_ms, 1.0)
+    out.status = pb.CLOSED
+    out.timeline.close_ts = now_ms
+    out.traffic.traffic_in.inst_bw = out.traffic.traffic_out.inst_bw = 0
+    out.ClearField("streams")
     return out
 
 
@@ -159,7 +168,7 @@ def _write_identity(out: pb.Connection, seen: _Seen) -> None:
     peer = seen.peer
     out.id = id_bytes(peer.connection_id)
     out.peer_id = peer.proc_key
-    out.status = pb.CLOSED if seen.closed_ms else pb.ACTIVE
+    out.status = pb.ACTIVE
     out.transport_id = b"tcp"
     out.role = pb.INITIATOR if peer.initiated_by_us else pb.RESPONDER
     ends = multiaddr(peer.remote_address), multiaddr(peer.local_address)
@@ -167,7 +176,6 @@ def _write_identity(out: pb.Connection, seen: _Seen) -> None:
     out.endpoints.src_multiaddr, out.endpoints.dst_multiaddr = source, target
     out.timeline.open_ts = peer.connected_at_ns // 1_000_000
     out.timeline.upgraded_ts = seen.upgraded_ms
-    out.timeline.close_ts = seen.closed_ms
     del out.user_provided_tags[:]
     out.user_provided_tags.extend(_tags(peer))
 
