@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +127,6 @@ PAIRS = [
 
 @pytest.mark.parametrize(("client_kind", "server_kind", "loop"), PAIRS)
 def test_both_ends_meet(client_kind: str, server_kind: str, loop: str, start: Start) -> None:
-    if "trio" in client_kind + server_kind and find_spec("peeps.collectors.trio_tasks") is None:
-        pytest.skip("trio's tasks are not collected")
     server = start("server", server_kind, loop=loop)
     client = start("client", client_kind, server.port, loop=loop)
     handler = "handler_that_hangs"

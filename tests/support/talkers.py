@@ -106,18 +106,12 @@ def serve_httptools() -> None:
 def serve_starlette() -> None:
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.base import BaseHTTPMiddleware
     from starlette.routing import Route
 
     async def endpoint(request: Any) -> None:
         await handler_that_hangs()
 
-    async def dispatch(request: Any, call_next: Any) -> Any:
-        return await call_next(request)
-
-    middleware = [Middleware(BaseHTTPMiddleware, dispatch=dispatch)]
-    app = Starlette(routes=[Route("/", endpoint)], middleware=middleware)
+    app = Starlette(routes=[Route("/", endpoint)])
     sock = listening()
     config = uvicorn.Config(app, log_level="error")
     ready(sock.getsockname()[1])

@@ -130,7 +130,7 @@ class Sockets:
                 return handle, _op_of(links, op)
         for link, code in reversed(links):
             library = self._library(code)
-            if library in _NETWORK_LIBRARIES or kind in _IO_KINDS:
+            if library in _NETWORK_LIBRARIES or (kind in _IO_KINDS and library in _PRIMITIVES):
                 handle = self._first_in(slots(link, code))
                 if handle is not None:
                     return handle, _op_of(links, READ)
