@@ -16,12 +16,16 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from .versions import why_unverified
+
 Coroutine = types.CoroutineType
 Generator = types.GeneratorType
 AsyncGenerator = types.AsyncGeneratorType
 referents = gc.get_referents
 
 MAX_CHAIN = 1000
+READS_SLOTS = why_unverified() is None
+"""Whether the order of gc.get_referents was verified on this interpreter."""
 EXIT_NAMES = frozenset({"__exit__", "__aexit__"})
 
 _WRAPPERS = frozenset(
@@ -102,6 +106,8 @@ def slots(link: Any, code: types.CodeType) -> list[Any]:
 
 def _first_slot(found: list[Any], code: types.CodeType) -> int:
     """Where the locals begin: behind the code object, which is second, as a rule."""
+    if not READS_SLOTS:
+        return len(found)
     if len(found) > 1 and found[1] is code:
         return 2
     for index in range(len(found) - 1, -1, -1):

@@ -225,12 +225,20 @@ def thread_ref(ident: int) -> Ref:
 class Seen:
     """What `build` may look up, when the cut is over: facts of all collectors, and places."""
 
-    def __init__(self, cut: Cut, cuts: dict[Ref, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        cut: Cut,
+        cuts: dict[Ref, dict[str, Any]],
+        apart: Mapping[Ref, float | None] | None = None,
+    ) -> None:
         self.facts = cut.facts
         self.places = cut.places
         self.threads = cut.threads
         self.cuts = cuts
         """Event loop -> attributes of its cut: {"cut": kind, "atomic": bool, ...}."""
+        self.apart = apart or {}
+        """Event loop that took its own cut -> milliseconds between that and the look at
+        threads; an edge from one to the other joins two instants."""
 
     def thread_ref(self, ident: int) -> Ref:
         """The node of a thread."""

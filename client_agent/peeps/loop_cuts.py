@@ -39,6 +39,7 @@ class LoopCut:
         """How long the loop did not come round although it was asked."""
         self.turn_began_ago_s: float | None = None
         self.ready = 0
+        self._captured_at_ns = 0
         self._borrowed: list[Any] = []
         self._claim = unpatched.allocate_lock()
         self._done = unpatched.allocate_lock()
@@ -60,6 +61,7 @@ class LoopCut:
                 with no_garbage_collection():
                     self.captured = self.collector.capture_loop(self.loop, part)
                 self.kind, self.atomic = IN_LOOP, True
+                self._captured_at_ns = unpatched.perf_counter_ns()
             except Exception as exc:
                 self.problem = type(exc).__name__
             finally:
@@ -125,6 +127,12 @@ class LoopCut:
             borrowed.clear()
         else:
             self.loop.ask(borrowed.clear)
+
+    def apart_ms(self, looked_at_ns: int) -> float | None:
+        """How far its own cut lies from the agent's look; None if that was the same."""
+        if self.kind != IN_LOOP:
+            return None
+        return round((looked_at_ns - self._captured_at_ns) / 1e6, 3)
 
     def attributes(self) -> dict[str, Any]:
         """What the loop's node tells about its cut."""

@@ -20,6 +20,7 @@ from .identity import Identity, make_identity
 from .loop_cuts import LoopCut, SwitchInterval, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
 from .statics import MISSING, static_get
+from .versions import why_unsafe, why_unverified
 
 _SWITCH_INTERVALS = (0.02, 0.05, 0.1)
 """Seconds for which the interpreter lock may be kept, look by look until one holds."""
@@ -49,16 +50,20 @@ class Snapshot:
         self._own_threads = own_threads
         self._deadline = deadline
         self._is_cancelled = is_cancelled
+        self._looked_at_ns = 0
         self.graph.late_when(self._is_late)
         self._cut = Cut(names)
 
     def take(self) -> Graph:
         """Look at the process, now, and build the graph."""
-        collectors = self._collectors.applying()
+        collectors = [] if why_unsafe() else self._collectors.applying()
+        if why_unverified():
+            self._cut.facts.unknown["insides"] = str(why_unverified())
         self._each(collectors, "prepare", lambda c: c.prepare(self._cut))
         captured, loop_cuts = self._capture(collectors)
         cuts = {loop_cut.loop.ref: loop_cut.attributes() for loop_cut in loop_cuts}
-        seen = Seen(self._cut, cuts)
+        apart = {c.loop.ref: c.apart_ms(self._looked_at_ns) for c in loop_cuts}
+        seen = Seen(self._cut, cuts, apart)
         self._build_process(seen)
         build_loops(loop_cuts, self.graph, seen)
         for loop_cut in loop_cuts:
@@ -132,6 +137,7 @@ class Snapshot:
         return before
 
     def _look(self, cut: Cut) -> None:
+        self._looked_at_ns = unpatched.perf_counter_ns()
         look_at_threads(cut, self._own_threads)
 
     def _each(

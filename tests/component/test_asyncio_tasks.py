@@ -368,7 +368,7 @@ def test_a_blocked_loop_names_the_line_and_everybody_needs_it(new_loop):
     assert view.needs("innocent") == {"notify", "event_loop"}
     assert view.needs(loop["id"]) == {"main"}
     main_task = view.find("main")
-    assert main_task["attrs"]["state"] == "running"
+    assert main_task["attrs"]["state"] == "blocked"
     assert main_task["attrs"]["ctx.function"].endswith("<locals>.main")
     assert main_task["attrs"]["stack"][-1].startswith("Condition.wait (")
 
@@ -405,3 +405,47 @@ def turning_host(main, new_loop, ready=None):
             loop.call_soon_threadsafe(lambda: [t.cancel() for t in asyncio.all_tasks(loop)])
         host.join(30)
         assert not host.is_alive()
+
+
+def test_on_an_interpreter_that_was_not_verified_waits_are_unknown_not_wrong(monkeypatch):
+    monkeypatch.setattr("peeps.awaitables.READS_SLOTS", False)
+    monkeypatch.setattr("peeps.snapshot.why_unverified", lambda: "Python 9.9 was not verified")
+
+    async def main():
+        lock = asyncio.Lock()
+
+        async def hold():
+            async with lock:
+                await asyncio.Event().wait()
+
+        spawn(hold(), "holder")
+        await asyncio.sleep(0.01)
+        spawn(hold(), "waiter")
+
+    with asyncio_host(main):
+        view = look()
+    assert view.chain("waiter") == ["waiter", "future"]
+    assert view.find("waiter")["attrs"]["stack"]
+    (process,) = view.of_kind("process")
+    assert process["attrs"]["unknown"]["insides"] == "Python 9.9 was not verified"
+
+
+def test_a_task_that_has_not_begun_stands_at_its_first_line():
+    began = threading.Event()
+    release = threading.Event()
+
+    async def later():
+        pass
+
+    async def main():
+        spawn(later(), "later")
+        began.set()
+        release.wait()
+
+    with turning_host(main, asyncio.new_event_loop, began):
+        view = look()
+        release.set()
+    attrs = view.find("later")["attrs"]
+    assert attrs["state"] == "runnable"
+    assert attrs["ctx.line"] == later.__code__.co_firstlineno
+    assert attrs["ctx.function"].endswith("<locals>.later")

@@ -270,7 +270,7 @@ def test_a_turning_run_takes_the_cut_itself_and_a_blocked_one_names_the_line():
     assert loop["attrs"]["waited_s"] >= 0.04
     assert view.needs("innocent") == {"notify", "event_loop"}
     (running,) = view.out(loop)
-    assert running["attrs"]["state"] == "running"
+    assert running["attrs"]["state"] == "blocked"
     assert running["attrs"]["ctx.function"].endswith(".run")
     assert running["attrs"]["stack"][-1].startswith("Condition.wait (")
 

@@ -166,6 +166,8 @@ def _run_once_code() -> types.CodeType | None:
 
 def current_task(loop: Any) -> Any:
     """The task whose step runs on a loop now, or None."""
+    if sys.version_info >= (3, 14):
+        return asyncio.current_task(loop)
     return getattr(sys.modules["asyncio.tasks"], "_current_tasks", {}).get(loop)
 
 

@@ -31,6 +31,7 @@ from .tasks import (
     note_holdings,
     note_releases,
     running_spots,
+    spots_of,
 )
 
 make = tuple.__new__
@@ -82,7 +83,7 @@ class AsyncioTasks:
         reader = WaitReader(cut, tasks, now)
         current = current_task(running)
         chains: list[tuple[Ref, list[Any], Shape]] = []
-        everyone = all_tasks()
+        everyone = tasks_of(running)
         cut.borrowed += (everyone, chains)
         for task in everyone:
             if task.get_loop() is not running:
@@ -140,15 +141,21 @@ class AsyncioTasks:
             for hook in cut.on_task:
                 hook(ref, links, target, target_ref)
         title = coroutine.__qualname__ if type(coroutine) is Coroutine else _title(coroutine)
+        spots = shape.spots or spots_of(shape, coroutine, cut)
         # ref[1][1] is the name; make() is what TaskRow() does, without its detour.
         name = ref[1][1]  # type: ignore[index]
-        row = make(TaskRow, (ref, name, title, state, shape.spots, loop, wait, timeout, None))
+        row = make(TaskRow, (ref, name, title, state, spots, loop, wait, timeout, None))
         tasks.rows.append(row)
         return ref, chain, shape
 
 
 def all_tasks() -> list[Any]:
-    """All tasks of all loops that are not done."""
+    """All tasks of all loops that are not done.
+
+    Empty since 3.14, which keeps them where Python cannot see: `tasks_of` asks loop by loop.
+    """
+    if sys.version_info >= (3, 14):
+        return []
     module = sys.modules["asyncio.tasks"]
     scheduled = getattr(module, "_scheduled_tasks", None)
     if scheduled is None:
@@ -158,6 +165,13 @@ def all_tasks() -> list[Any]:
     found = [reference() for reference in list(scheduled.data)]
     found.extend(list(getattr(module, "_eager_tasks", ())))
     return [task for task in found if task is not None and not task.done()]
+
+
+def tasks_of(loop: Any) -> list[Any]:
+    """The tasks of one loop, and before 3.14 those of others too."""
+    if sys.version_info >= (3, 14):
+        return list(asyncio.all_tasks(loop))
+    return all_tasks()
 
 
 def _loop_of(task: Any) -> Any:

@@ -24,6 +24,8 @@ RUNNING = "running"
 RUNNABLE = "runnable"
 """It will be stepped when its loop comes to it."""
 WAITING = "waiting"
+BLOCKS = "blocked"
+"""Its step does not end, and its loop does not turn."""
 
 _WITH_OPCODES = frozenset(
     dis.opmap[name]
@@ -273,6 +275,14 @@ def _is_entering(chain: list[Any], shape: Shape, index: int, manager: Any) -> bo
     return argument(chain[index], shape.codes[index]) is manager
 
 
+def spots_of(shape: Shape, root: Any, cut: Cut) -> tuple[Spot, ...]:
+    """The stack of a task that is not running; a coroutine not begun stands at its first line."""
+    if shape.spots:
+        return shape.spots
+    code = getattr(root, "cr_code", None) or getattr(root, "gi_code", None)
+    return (cut.place(code, -1),) if code is not None else ()
+
+
 def running_spots(cut: Cut, ident: int | None, root: Any) -> tuple[Spot, ...]:
     """The stack of a task whose step runs on a thread: that thread's frames from its own on."""
     if ident is None:
@@ -300,8 +310,14 @@ def build_tasks(tasks: Tasks, graph: Graph, seen: Seen) -> None:
             graph.edge(node, graph.ref(setter), "needs", relation="may set it", inferred=how)
     for ref, descriptor in tasks.files.items():
         graph.node(*ref, label=f"file descriptor {descriptor}", fd=descriptor)
+    stacks: dict[tuple[Spot, ...], tuple[list[str], dict[str, Any]]] = {}
     for row in tasks.rows:
-        _build_task(row, graph, seen)
+        told = stacks.get(row.stack)
+        if told is None:
+            # Most tasks stand at few places: each is written once.
+            places = seen.places.stack(row.stack)
+            told = stacks[row.stack] = (graph.stack(places), location(own_place(places)))
+        _build_task(row, told, graph, seen)
 
 
 def _build_group(group: Group, graph: Graph) -> None:
@@ -314,32 +330,41 @@ def _build_group(group: Group, graph: Graph) -> None:
             graph.edge(node, graph.ref(member), "spawned")
 
 
-def _build_task(row: TaskRow, graph: Graph, seen: Seen) -> None:
-    places = seen.places.stack(row.stack)
+_THREAD_SIDE = frozenset({"thread", "future", "executor"})
+
+
+def _build_task(
+    row: TaskRow, told: tuple[list[str], dict[str, Any]], graph: Graph, seen: Seen
+) -> None:
+    stack, where = told
     wait = row.wait
     cut = seen.cuts.get(row.loop, {}) if row.loop else {}
-    node = graph.node(
-        *row.ref,
-        label=f"{row.name}: {row.coroutine}",
-        name=row.name,
-        coroutine=row.coroutine,
-        state=row.state,
-        stack=graph.stack(places),
-        waits_for=wait.kind if wait else None,
-        op=wait.op if wait else None,
-        timeout_s=_rounded(row.timeout_s),
-        loop=graph.ref(row.loop) if row.loop else None,
-        cut=cut.get("cut"),
-        **location(own_place(places)),
+    is_blocked = cut.get("cut") == BLOCKED
+    attrs: dict[str, Any] = {
+        "name": row.name,
+        "coroutine": row.coroutine,
+        "state": BLOCKS if is_blocked and row.state == RUNNING else row.state,
+        "stack": stack,
+        "waits_for": wait.kind if wait else None,
+        "op": wait.op if wait else None,
+        "timeout_s": _rounded(row.timeout_s),
+        "loop": graph.ref(row.loop) if row.loop else None,
+        "cut": cut.get("cut"),
+        **where,
         **(row.attrs or {}),
-    )
-    if cut.get("cut") == BLOCKED and row.state != RUNNING and row.loop:
+    }
+    kind, key = row.ref
+    label = f"{row.name}: {row.coroutine}"
+    node = graph.node_by_id(graph.id(kind, key), kind, label, attrs)
+    if is_blocked and row.state != RUNNING and row.loop:
         why = "its loop does not turn"
         graph.edge(node, graph.ref(row.loop), "needs", inferred=why)
-    if wait is None:
-        return
-    for ref in wait.needs:
-        graph.edge(node, graph.ref(ref), "needs", op=wait.op, inferred=wait.why)
+    apart = seen.apart.get(row.loop) if row.loop else None
+    for ref in wait.needs if wait else ():
+        apart_ms = apart if ref[0] in _THREAD_SIDE else None
+        inferred = wait.why if wait else None
+        op = wait.op if wait else None
+        graph.edge(node, graph.ref(ref), "needs", op=op, inferred=inferred, apart_ms=apart_ms)
 
 
 def _rounded(seconds: float | None) -> float | None:

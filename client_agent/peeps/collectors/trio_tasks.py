@@ -31,6 +31,7 @@ from .tasks import (
     note_holdings,
     note_releases,
     running_spots,
+    spots_of,
 )
 from .trio_loops import TrioLoop, running_runners
 
@@ -122,9 +123,8 @@ class TrioTasks:
             links = links_of(chain, shape)
             for hook in cut.on_task:
                 hook(ref, links, target, target_ref)
-        tasks.rows.append(
-            TaskRow(ref, name, title, state, shape.spots, loop_ref, wait, timeout, attrs)
-        )
+        spots = spots_of(shape, coroutine, cut)
+        tasks.rows.append(TaskRow(ref, name, title, state, spots, loop_ref, wait, timeout, attrs))
 
     def _nurseries(self, task: Any, ref: Ref, cut: Cut, tasks: Tasks) -> None:
         for nursery in list(task._child_nurseries):
