@@ -276,3 +276,45 @@ def test_handle_speaks_for_errors(story: Path) -> None:
     refused = handle(question="why", args={"snapshot_id": 9})
     assert refused[:1] == b"-"
     assert orjson.loads(refused[1:])["status"] == 404
+
+
+WEIRD = [None, True, -1, 10**30, 1e300, "text", "", [], {}, ["x", {"y": None}], {"any": "any"}]
+NAMES = (
+    "name", "state", "stack", "wait", "ctx", "ctx.location", "ctx.file", "ctx.line",
+    "ctx.function", "maxsize", "size", "putters", "getters", "unfinished", "value", "total",
+    "waiters", "locked", "cut", "not_turned_s", "timeout_s", "remaining_s", "type",
+    "child_pid", "problems", "coroutine", "shielded", "age_ms", "inferred",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(WEIRD)))
+def test_attributes_may_be_anything(number: int, tmp_path: Path) -> None:
+    """Processes in any language send what they like; no answer may fail for it."""
+    db = new_database(tmp_path / "d.sqlite")
+    for snapshot_id in (1, 2):
+        s = SnapshotBuilder(db, snapshot_id, START_NS + snapshot_id * 10 * SECOND)
+        s.process("p", 1)
+        s.process("q", 2)
+        kinds = ("task", "thread", "lock", "queue", "semaphore", "joinset", "event_loop", "command",
+                 "process", "sleep", "tx", "request", "socket", "net_accept", "x")  # fmt: skip
+        for i, kind in enumerate(kinds):
+            owner = ("p-1", "q-2")[i % 2]
+            attrs = {a: WEIRD[(number + i + j) % len(WEIRD)] for j, a in enumerate(NAMES)}
+            s.node(f"{kind}:1", owner, **attrs)
+        for src in kinds:
+            for dst in kinds[:-1]:
+                if (len(src) * 7 + len(dst) * 3 + number) % 3 == 0:
+                    s.edge(f"{src}:1", f"{dst}:1", op=WEIRD[number], inferred=WEIRD[-number])
+    db.close()
+    path = tmp_path / "d.sqlite"
+    for question, args in (
+        ("why", {}), ("why", {"subject": "p"}), ("deadlocks", {"confirm_with": 1}),
+        ("check", {"confirm_with": 1, "keep": True}), ("blockers", {}), ("tree", {}), ("waits", {}),
+        ("diff", {}), ("stuck", {"count": 2}), ("export", {"format": "perfetto"}),
+        ("export", {"format": "speedscope"}), ("export", {"format": "dot"}),
+        ("export", {"format": "graphml"}), ("export", {"format": "mermaid"}),
+    ):  # fmt: skip
+        ask(path, question, **args)
+    for kind in ("task", "queue", "event_loop"):
+        ask(path, "node", subject=f"{kind}:1")
+        ask(path, "why", subject=f"{kind}:1")

@@ -151,7 +151,16 @@ def _worker(s: SnapshotBuilder) -> None:
     s.node("sleep:worker-33.z/4", WORKER)
     s.chain("joinset:worker-33.z/3", "task:worker-33.z/4", "sleep:worker-33.z/4")
     s.node("task:worker-33.z/5", WORKER, "produce", state="waiting", at=at(40, "produce"))
-    s.node("queue:worker-33.z/6", WORKER, "events", maxsize=8, size=8, putters=1, wait="any")
+    s.node(
+        "queue:worker-33.z/6",
+        WORKER,
+        "events",
+        maxsize=8,
+        size=8,
+        putters=1,
+        unfinished=9,
+        wait="any",
+    )
     s.edge("task:worker-33.z/5", "queue:worker-33.z/6", op="put")
     s.edge("joinset:worker-33.z/3", "task:worker-33.z/5")
     s.node("semaphore:worker-33.z/7", WORKER, "db-pool", value=0, waiters=1, wait="any")

@@ -54,6 +54,8 @@ class RootInfo:
     kind: RootKind
     node: NodeInfo
     reason: str
+    is_idle: bool = False
+    """It waits for work: nothing is wrong with that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,7 @@ def explain(
         subject,
         sentence,
         links,
-        RootInfo(root.kind, info(snapshot, path[-1]), root.reason),
+        RootInfo(root.kind, info(snapshot, path[-1]), root.reason, root.is_idle),
         None,
         behind(snapshot, end),
         confidence.judge(doubts),
@@ -299,7 +301,7 @@ def _not_waiting(snapshot: SnapshotGraph, node: Node) -> Why:
         info(snapshot, node),
         f"{phrases.title(node)} {place}".rstrip() + f": {root.reason}.",
         [Step(info(snapshot, node), "")],
-        RootInfo(root.kind, info(snapshot, node), root.reason),
+        RootInfo(root.kind, info(snapshot, node), root.reason, root.is_idle),
         caveats=caveats(snapshot),
     )
 
@@ -317,6 +319,9 @@ def root_of(snapshot: SnapshotGraph, end: int) -> Root:
             f"the other end, {phrases.title(other)} {phrases.whereabouts(other)}, is itself"
             " waiting to hear from this connection",
         )
+    child = snapshot.process_with(node.number("child_pid")) if node.kind == "command" else None
+    if child is not None:
+        return Root("external", f"it ends when process {child} does", is_idle=True)
     return roots.classify(node, snapshot.missing.get(node_id))
 
 
@@ -376,7 +381,7 @@ def _blocker_info(snapshot: SnapshotGraph, blocker: blockers.Blocker) -> Blocker
     node = info(snapshot, snapshot.path([blocker.node])[0])
     if not snapshot.graph.needs[blocker.node]:
         root = root_of(snapshot, blocker.node)
-        end: RootInfo | None = RootInfo(root.kind, node, root.reason)
+        end: RootInfo | None = RootInfo(root.kind, node, root.reason, root.is_idle)
     else:
         end = explain(snapshot, node.id).root
     return BlockerInfo(node, blocker.direct, blocker.total, blocker.is_root, end)

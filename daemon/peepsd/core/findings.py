@@ -104,19 +104,24 @@ def _make(
     )
 
 
+def _number(value: object) -> str:
+    """An attribute that should be a number, as text; processes may send anything."""
+    return f"{value:.4g}" if isinstance(value, (int, float)) else "?"
+
+
 def _root_kind(snapshot: SnapshotGraph, node_id: str) -> str:
     root = answers.explain(snapshot, node_id).root
     return root.kind if root else "running"
 
 
 def _needs(snapshot: SnapshotGraph, node_id: str) -> list[str]:
-    n = snapshot.graph.index.get(node_id)
-    return [] if n is None else [snapshot.graph.ids[m] for m in snapshot.graph.needs[n]]
+    graph = snapshot.graph
+    return [graph.ids[m] for n in snapshot.numbers(node_id) for m in graph.needs[n]]
 
 
 def _needed_by(snapshot: SnapshotGraph, node_id: str) -> list[str]:
-    n = snapshot.graph.index.get(node_id)
-    return [] if n is None else [snapshot.graph.ids[m] for m in snapshot.graph.needed_by[n]]
+    graph = snapshot.graph
+    return [graph.ids[m] for n in snapshot.numbers(node_id) for m in graph.needed_by[n]]
 
 
 def _line(snapshot: SnapshotGraph, node_id: str) -> str:
@@ -144,7 +149,7 @@ def _blocked_loop(snapshot: SnapshotGraph, row: Row) -> Finding | None:
             query="blocked-loops",
         )
     waiting = row["waiters"]
-    since = f" for {row['seconds']:.1f} s" if row["seconds"] else ""
+    since = f" for {_number(row['seconds'])} s" if row["seconds"] else ""
     held_up = (
         f", and {phrases.count(waiting, 'task')} of the same loop cannot run" if waiting else ""
     )
@@ -193,12 +198,14 @@ def _full_queue(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     # A counter that stands still tells that nothing is taken out; without one, whoever moves in
     # that process may be the consumer.
     stands_still = row["unfinished"] is not None or not row["something_moves"]
-    full = f" ({row['occupancy']:.0f} of {capacity:.0f})" if capacity else ""
+    if not stands_still:
+        return None
+    full = f" ({_number(row['occupancy'])} of {_number(capacity)})" if capacity else ""
     return _make(
         snapshot,
         queue,
         kind="full-queue",
-        severity="warning" if stands_still else "info",
+        severity="warning",
         title="A queue is full and its consumer is too slow, or gone",
         sentence=f"{_line(snapshot, queue)} is full{full};"
         f" {phrases.count(len(waiters), 'waits', 'wait')} to put something in.",
@@ -268,9 +275,12 @@ def _unanswered(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     waited = f" {phrases.count(count, 'wait leads', 'waits lead')} there." if count else ""
     why = f" ({row['error_text']})" if row["error_text"] else ""
     what = {"timeout": "did not answer in time", "disconnected": "disconnected while asked"}
+    severity: Severity = "error"
+    if row["status"] == "disconnected":  # most likely it just ended
+        severity = "warning" if count else "info"
     return Finding(
         "unanswered",
-        "error",
+        severity,
         "A process did not answer",
         f"{row['proc_key']} {what.get(row['status'], 'answered with an error')}{why}.{waited}",
         None,

@@ -43,6 +43,8 @@ class Root:
     kind: RootKind
     reason: str
     """A clause: what is the matter with it."""
+    is_idle: bool = False
+    """It waits for work: nothing is wrong with that."""
 
 
 CYCLE = Root("cycle", "everybody in the circle waits for somebody else in it")
@@ -68,6 +70,8 @@ def classify(node: Node, missing: Missing | None = None) -> Root:
     if missing is not None and missing.reason in ANSWERS:
         who = missing.proc_key or "its process"
         return Root("unanswered", f"{who} {ANSWERS[missing.reason]}")
+    if node.kind == "net_accept":
+        return Root("external", "it waits for somebody to connect", is_idle=True)
     if node.kind in SOCKETS:
         return Root("external", "the other end of the connection is no connected process")
     if node.kind == "command":
@@ -117,4 +121,4 @@ def _nobody(node: Node) -> str:
 
 def rank(root: Root) -> int:
     """Smaller is more telling."""
-    return _RANK[root.kind]
+    return len(_RANK) if root.is_idle else _RANK[root.kind]

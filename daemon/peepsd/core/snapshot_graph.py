@@ -40,15 +40,12 @@ class Marks:
     any_of: frozenset[str] = frozenset()
     limited: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
-    writers: frozenset[str] = frozenset()
     torn: frozenset[str] = frozenset()
 
 
 def marks_of(attributes: Iterable[tuple[str, Mapping[str, Any]]]) -> Marks:
     """Read the marks from (id, attrs) of the nodes that could carry one."""
-    found: dict[str, set[str]] = {
-        name: set() for name in ("any_of", "limited", "blocked", "writers", "torn")
-    }
+    found: dict[str, set[str]] = {name: set() for name in ("any_of", "limited", "blocked", "torn")}
     for node_id, attrs in attributes:
         if attrs.get("wait") == "any":
             found["any_of"].add(node_id)
@@ -57,8 +54,6 @@ def marks_of(attributes: Iterable[tuple[str, Mapping[str, Any]]]) -> Marks:
             found["limited"].add(node_id)
         if attrs.get("state") == "blocked" or _is_blocked_loop(node_id, attrs):
             found["blocked"].add(node_id)
-        if attrs.get("waits_to") == wires.WRITING:
-            found["writers"].add(node_id)
         if attrs.get("cut") == "sampled":
             found["torn"].add(node_id)
     return Marks(**{name: frozenset(ids) for name, ids in found.items()})
@@ -71,7 +66,7 @@ def _is_blocked_loop(node_id: str, attrs: Mapping[str, Any]) -> bool:
 SOON_S = 60.0
 """A time limit further away does not count: whoever looks now will not see it end the wait."""
 
-MARKERS = ('"any"', '"timeout_s"', '"blocked"', '"waits_to"', '"sampled"')
+MARKERS = ('"any"', '"timeout_s"', '"blocked"', '"sampled"')
 """Text that the attributes of a marked node contain: to find candidates without decoding."""
 
 
@@ -110,6 +105,11 @@ class SnapshotGraph:
             self._deadlocks = waits.deadlocks(self.graph, self.stuck)
         return self._deadlocks
 
+    def numbers(self, node_id: str) -> list[int]:
+        """The numbers of that id in the wait graph: none, one, or two for a socket."""
+        found = (self.graph.index.get(node_id), self.wires.outlets.get(node_id))
+        return [n for n in found if n is not None]
+
     def chains(self) -> Chains:
         """Ways from nodes to roots."""
         return Chains(self.graph, self.stuck, self.deadlocks, self.blocking() - self.stuck)
@@ -146,6 +146,11 @@ class SnapshotGraph:
         ids = [self.graph.ids[n] for n in numbers]
         known = self.nodes(ids)
         return [known[i] for i in ids]
+
+    def process_with(self, pid: float | None) -> str | None:
+        """The proc_key of the one process that has this pid; None: there is none, or several."""
+        found = [p.proc_key for p in self.processes if pid is not None and p.pid == pid]
+        return found[0] if len(found) == 1 else None
 
     def unanswered(self) -> list[Process]:
         """Those whose part of the graph is missing."""

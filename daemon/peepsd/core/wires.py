@@ -4,6 +4,8 @@ Decides the two roles of a socket. A local task that reads waits for the *peer* 
 peer's socket is then asked who will write there. So a socket that is mirrored by its other end
 becomes two nodes with one id: `index[id]`, where local waiters arrive and which needs the other
 end, and its *outlet*, where the other end arrives and which needs the tasks that serve it.
+An agent may tell the roles apart itself: what waiters arrive at then has an id of its own, the
+socket's with ":waited" after it.
 
 A task that itself waits, however indirectly, for the same connection is not about to write to
 it: both ends listening to each other is an idle conversation, not a deadlock. Such an edge is
@@ -19,8 +21,7 @@ from .waits import Edge, WaitGraph, build
 SEARCH_LIMIT = 2000
 """How many nodes of a process are looked at to tell whether a task waits for a connection."""
 
-WRITING = "write"
-"""Marks an edge of a task that waits to write rather than to read (see `Wires.idle`)."""
+WAITED = ":waited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Wires:
     graph: WaitGraph
     idle: dict[int, tuple[int, ...]]
     """Outlet to the tasks behind it that listen to the same connection."""
+    outlets: dict[str, int]
+    """Id of a socket to its second node."""
 
 
 def untangle(
@@ -49,14 +52,30 @@ def untangle(
             mirrors.append(edge)
         else:
             serves.append(edge)
-    graph = build(plain, any_ids, limited_ids)
+    alternatives = frozenset(any_ids)
+    graph = build(plain, alternatives, limited_ids)
     outlets: dict[str, int] = {}
     for src, dst, inferred in mirrors:
         graph.node(dst)
         if dst not in outlets:
             outlets[dst] = graph.extra(dst)
+            if dst in alternatives:
+                graph.any.add(outlets[dst])
         graph.connect(graph.node(src), outlets[dst], inferred)
-    return Wires(graph, _connect_servers(graph, outlets, serves, writers))
+    _drop_repeated(graph)
+    return Wires(graph, _connect_servers(graph, outlets, serves, writers), outlets)
+
+
+STREAMS = ("rx:", "tx:", "net_readable:", "net_writable:")
+
+
+def _drop_repeated(graph: WaitGraph) -> None:
+    """A wait at a stream that lies on a socket is told twice: the socket knows who is behind."""
+    for n, needs in enumerate(graph.needs):
+        if len(needs) > 1 and any(graph.ids[m].startswith("socket:") for m in needs):
+            graph.needs[n] = [
+                m for m in needs if graph.needs[m] or not graph.ids[m].startswith(STREAMS)
+            ]
 
 
 def _connect_servers(
@@ -67,7 +86,8 @@ def _connect_servers(
     for src, dst, inferred in serves:
         inlet, server = graph.node(src), graph.node(dst)
         outlet = outlets.get(src)
-        if outlet is not None and dst not in writers and _waits_for(graph, server, inlet):
+        inlets = {inlet, graph.index.get(src + WAITED, inlet)}
+        if outlet is not None and dst not in writers and _waits_for(graph, server, inlets):
             idle[outlet] = (*idle.get(outlet, ()), server)
         else:
             wanted.append((inlet if outlet is None else outlet, server, inferred))
@@ -76,13 +96,13 @@ def _connect_servers(
     return idle
 
 
-def _waits_for(graph: WaitGraph, start: int, inlet: int) -> bool:
-    """Whether `start` reaches `inlet` without leaving its process through another socket."""
+def _waits_for(graph: WaitGraph, start: int, inlets: set[int]) -> bool:
+    """Whether `start` reaches an inlet without leaving its process through another socket."""
     seen = {start}
     todo = [start]
     while todo and len(seen) < SEARCH_LIMIT:
         for there in graph.needs[todo.pop()]:
-            if there == inlet:
+            if there in inlets:
                 return True
             if there not in seen and not graph.ids[there].startswith("socket:"):
                 seen.add(there)

@@ -14,6 +14,9 @@ from .snapshot_graph import SnapshotGraph
 TRIED = 200
 """So many nodes of a process are explained to find the worst."""
 
+PLUMBING = frozenset({"EntryQueue.task"})
+"""Coroutines of an event loop's own tasks, which wait for other threads to call in."""
+
 ENDS_BY_ITSELF = frozenset({"running", "sleeping", "timeout"})
 
 
@@ -34,7 +37,7 @@ def explain_worst(
         return answers.explain(snapshot, _a_waiter(snapshot, finding.subject.id), later)
     top = answers.top_blockers(snapshot, limit=50, roots_only=True).blockers
     if top:
-        best = min(top, key=_how_bad)
+        best = min(top, key=lambda blocker: _how_bad(snapshot, blocker))
         return answers.explain(snapshot, _a_waiter(snapshot, best.node.id), later)
     return Why(
         snapshot.snapshot_id,
@@ -44,10 +47,34 @@ def explain_worst(
     )
 
 
-def _how_bad(blocker: answers.BlockerInfo) -> tuple[bool, int, int, str]:
-    kind = blocker.root.kind if blocker.root else "running"
+def _how_bad(
+    snapshot: SnapshotGraph, blocker: answers.BlockerInfo
+) -> tuple[bool, bool, int, int, str]:
+    root = blocker.root
+    kind = root.kind if root else "running"
+    is_idle = (root is not None and root.is_idle) or _is_plumbing(snapshot, blocker.node.id)
     rank = roots.ROOT_KINDS.index(kind)
-    return (kind in ENDS_BY_ITSELF, -blocker.total, rank, blocker.node.id)
+    return (is_idle, kind in ENDS_BY_ITSELF, -blocker.total, rank, blocker.node.id)
+
+
+def _is_plumbing(snapshot: SnapshotGraph, node_id: str) -> bool:
+    """Whether only an event loop's own tasks wait for a node."""
+    waiters = snapshot.path(_nearest_actors(snapshot, node_id))
+    return bool(waiters) and all(w.attrs.get("coroutine") in PLUMBING for w in waiters)
+
+
+def _nearest_actors(snapshot: SnapshotGraph, node_id: str) -> list[int]:
+    graph = snapshot.graph
+    found: list[int] = []
+    todo = snapshot.numbers(node_id)
+    seen = set(todo)
+    for here in todo:
+        for waiter in graph.needed_by[here]:
+            if waiter in seen or len(seen) > TRIED:
+                continue
+            seen.add(waiter)
+            (found if answers.is_waiter(graph.ids[waiter]) else todo).append(waiter)
+    return found
 
 
 def _first_actor(snapshot: SnapshotGraph, cycle: Sequence[int]) -> str:
@@ -59,11 +86,8 @@ def _a_waiter(snapshot: SnapshotGraph, node_id: str) -> str:
     """A task that waits for a node, from which its chain is worth telling: one that nobody waits
     for itself, if there is one within reach."""
     graph = snapshot.graph
-    start = graph.index.get(node_id)
-    if start is None:
-        return node_id
-    seen = {start}
-    todo = [start]
+    todo = snapshot.numbers(node_id)
+    seen = set(todo)
     last = node_id
     for here in todo:
         for waiter in graph.needed_by[here]:
@@ -108,10 +132,11 @@ def explain_process(
     return min(found, key=_how_telling)
 
 
-def _how_telling(why: Why) -> tuple[bool, int, int, int]:
+def _how_telling(why: Why) -> tuple[bool, bool, int, int, int]:
     kind = why.root.kind if why.root else "running"
     rank = roots.ROOT_KINDS.index(kind)
-    return (kind in ENDS_BY_ITSELF, rank, -why.waiting_count, -len(why.steps))
+    is_idle = why.root is not None and why.root.is_idle
+    return (is_idle, kind in ENDS_BY_ITSELF, rank, -why.waiting_count, -len(why.steps))
 
 
 def _silent(snapshot: SnapshotGraph, proc_key: str, status: str) -> Why:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import structlog
 import trio
 
 from ..errors import Ambiguous, BadRequest, NotFound, PeepsError, StoreError
 from ..workers.pool import Limits, Statistics, WorkerDied, WorkerFailed, WorkerPool, WorkerTimeout
+
+log = structlog.get_logger("peepsd.analyst")
 
 _TARGET: Final = "peepsd.store.questions:handle"
 
@@ -62,6 +65,7 @@ class Analyst:
                 hint="ask with SQL about a part of the snapshot",
             ) from exc
         except WorkerFailed as exc:
+            log.error("a question could not be answered", question=question, error=exc.message)
             raise PeepsError("an error of peepsd's own; its log tells more") from exc
         if answer[:1] == b"+":
             return answer[1:]

@@ -80,7 +80,7 @@ class GraphReads:
             raise self._no_such(snapshot_id)
         processes = self.processes(snapshot_id)
         marks = self._marks()
-        found = wires.untangle(self._needs(), marks.any_of, marks.limited, marks.writers)
+        found = wires.untangle(self._needs(), marks.any_of, marks.limited, self._writers())
         missing = self._missing()
         self._find_owners(snapshot_id, missing, processes)
         return SnapshotGraph(
@@ -108,9 +108,18 @@ class GraphReads:
         cursor.row_factory = None
         cursor.execute(
             "SELECT src_id, dst_id, CASE WHEN length(attrs_json) > 2"
-            " THEN json_extract(attrs_json, '$.inferred') END FROM edges WHERE kind = 'needs'"
+            " THEN cast(json_extract(attrs_json, '$.inferred') AS text) END"
+            " FROM edges WHERE kind = 'needs'"
         )
         return cursor
+
+    def _writers(self) -> frozenset[str]:
+        """Tasks that wait to write to a socket, not to read from it."""
+        rows = self.connection.execute(
+            "SELECT src_id FROM edges WHERE kind = 'needs' AND dst_id >= 'socket:'"
+            " AND dst_id < 'socket;' AND json_extract(attrs_json, '$.op') IN ('write', 'drain')"
+        )
+        return frozenset(row[0] for row in rows)
 
     def _marks(self) -> Marks:
         tests = " OR ".join("instr(attrs_json, ?)" for _ in MARKERS)
