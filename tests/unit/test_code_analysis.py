@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from peeps.collectors import code_analysis
-from peeps.collectors.code_analysis import analyse, exception_table, stack_depths
+from peeps.collectors.bytecode import Instructions, exception_table, stack_depths
+from peeps.collectors.code_analysis import analyse
 from peeps.collectors.expressions import text
 
 lock = threading.Lock()
@@ -30,9 +31,7 @@ box = Box()
 def here() -> tuple[list[str | None], list[str]]:
     """What the caller's frame has entered, and will release, as written."""
     frame = sys._getframe(1)
-    analysis = analyse(frame.f_code)
-    withs = analysis.active_withs(frame.f_code, frame.f_lasti)
-    releases = analysis.active_releases(frame.f_code, frame.f_lasti)
+    withs, releases = analyse(frame.f_code).active(frame.f_code, frame.f_lasti)
     return [w.manager and text(w.manager) for w in withs], [text(r) for r in releases]
 
 
@@ -269,7 +268,7 @@ def test_every_with_of_the_standard_library_is_mapped_to_its_handler() -> None:
     for code in stdlib_code():
         table = exception_table(code)
         depths = stack_depths(code, table)
-        instructions = code_analysis.Instructions(code)
+        instructions = Instructions(code)
         entered = [
             i
             for i in instructions.all

@@ -42,7 +42,7 @@ def test_variables_and_entered_locks_of_a_frame(reader: Reader) -> None:
         frame.variable("unset")
     with pytest.raises(KeyError):
         frame.variable("no such variable")
-    (entered,) = frame.analysis.active_withs(frame.code, frame.lasti)
+    (entered,) = frame.analysis.active(frame.code, frame.lasti).withs
     bound_exit: Any = frame.stack_object(entered.depth - 1)
     assert bound_exit.__self__ is lock
     for position in (-1, 10_000):

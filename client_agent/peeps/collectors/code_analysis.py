@@ -10,25 +10,16 @@ of a millisecond and is kept in a cache of bounded size, without any reference t
 or to its constants. CPython 3.11 to 3.13; on others `with` blocks are simply not found.
 """
 
-import dis
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CodeType
 from typing import NamedTuple
+
+from .bytecode import Instructions, Region, exception_table, stack_depths
 
 Expression = tuple[object, ...]
 """Names and attributes as they were written: ("name", n), ("global", n), ("attr", of, n),
 ("item", of, key), ("const", int or str)."""
-
-
-class Region(NamedTuple):
-    """An entry of the exception table. Offsets are in bytes; `end` is exclusive."""
-
-    start: int
-    end: int
-    target: int
-    depth: int
-    pushes_offset: bool
 
 
 class With(NamedTuple):
@@ -38,6 +29,18 @@ class With(NamedTuple):
     """The manager's bound exit method is the value just below this depth."""
     manager: Expression | None
     """The manager, if it is written as names and attributes that the block does not rebind."""
+
+
+class Active(NamedTuple):
+    """What the regions around an instruction mean, outermost first."""
+
+    withs: tuple[With, ...]
+    """The `with` blocks entered."""
+    releases: tuple[Expression, ...]
+    """What the `finally` handlers call `.release()` on."""
+
+
+NOTHING_ACTIVE = Active((), ())
 
 
 class Site(NamedTuple):
@@ -61,26 +64,6 @@ class Site(NamedTuple):
         return self.depth - self.arguments - self.has_names - 2
 
 
-def exception_table(code: CodeType) -> list[Region]:
-    """The entries of `co_exceptiontable`, in the order in which the interpreter searches them."""
-    numbers = _varints(code.co_exceptiontable)
-    regions = []
-    for start in numbers:
-        length, target, depth = next(numbers), next(numbers), next(numbers)
-        end = start + length
-        regions.append(Region(start * 2, end * 2, target * 2, depth >> 1, bool(depth & 1)))
-    return regions
-
-
-def _varints(table: bytes) -> Iterator[int]:
-    value = 0
-    for byte in table:
-        value = value << 6 | byte & 63
-        if not byte & 64:
-            yield value
-            value = 0
-
-
 def _slot_names(code: CodeType) -> list[str]:
     """Names of the variables in a frame, by position. A class scope may have one name twice."""
     name_of: Callable[[int], str] = code._varname_from_oparg  # type: ignore[attr-defined]
@@ -100,27 +83,29 @@ class CodeAnalysis:
         self._withs: dict[int, With] | None = None
         self._releases: dict[int, tuple[Expression, ...]] = {}
         self._sites: dict[int, Site | None] = {}
+        self._active: dict[int, Active] = {}
         names = _slot_names(code)
         self.slots = {name: position for position, name in enumerate(names)}
         """Variables by name, as positions in a frame; `slot_count` of them in all."""
         self.slot_count = len(names)
         self.cells = frozenset((*code.co_cellvars, *code.co_freevars))
 
-    def active_withs(self, code: CodeType, offset: int) -> list[With]:
-        """The `with` blocks entered at an instruction, outermost first."""
-        targets = self._active_handlers(offset)
-        if not targets:
-            return []
-        withs, _ = self._handlers(code)
-        return [withs[target] for target in targets if target in withs]
+    def active(self, code: CodeType, offset: int) -> Active:
+        """What has been entered at an instruction, and what will be released behind it."""
+        found = self._active.get(offset)
+        if found is None:
+            found = self._active[offset] = self._find_active(code, offset)
+        return found
 
-    def active_releases(self, code: CodeType, offset: int) -> list[Expression]:
-        """What the active `finally` handlers call `.release()` on, outermost first."""
+    def _find_active(self, code: CodeType, offset: int) -> Active:
         targets = self._active_handlers(offset)
         if not targets:
-            return []
-        _, releases = self._handlers(code)
-        return [e for target in targets for e in releases.get(target, ())]
+            return NOTHING_ACTIVE
+        withs, releases = self._handlers(code)
+        return Active(
+            tuple(withs[target] for target in targets if target in withs),
+            tuple(e for target in targets for e in releases.get(target, ())),
+        )
 
     def site(self, code: CodeType, offset: int) -> Site | None:
         """The call at an instruction; None if a frame cannot be inside a C function there."""
@@ -172,43 +157,6 @@ def analyse(code: CodeType) -> CodeAnalysis:
     _cache[id(code)] = (weakref.ref(code), analysis)
     return analysis
 
-
-class Instruction(NamedTuple):
-    """One instruction, instructions that do two things at once taken apart."""
-
-    name: str
-    argval: object
-    offset: int
-    is_jump_target: bool
-
-
-class Instructions:
-    """The instructions of a code object, their positions by offset, and stack depths."""
-
-    def __init__(self, code: CodeType) -> None:
-        self.code = code
-        self.all: list[Instruction] = []
-        self.at: dict[int, int] = {}
-        """Position of the first instruction at an offset."""
-        for i in dis.get_instructions(code):
-            self.at[i.offset] = len(self.all)
-            parts = _SPLIT.get(i.opname)
-            if parts is None:
-                self.all.append(Instruction(i.opname, i.argval, i.offset, i.is_jump_target))
-            else:
-                for name, value in zip(parts, i.argval, strict=True):
-                    self.all.append(Instruction(name, value, i.offset, i.is_jump_target))
-
-    def name(self, k: int) -> str:
-        """The name of the instruction at a position; empty beyond either end."""
-        return self.all[k].name if 0 <= k < len(self.all) else ""
-
-
-_SPLIT = {
-    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
-    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
-    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
-}
 
 # ------------------------------------------------------------------ with and finally
 
@@ -378,47 +326,3 @@ def _where_depth_is(ins: Instructions, depths: dict[int, int], k: int, depth: in
         if depths.get(ins.all[j].offset) == depth and ins.at[ins.all[j].offset] == j:
             return j
     return None
-
-
-_ENDS = frozenset(("RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE_VARARGS", "INTERPRETER_EXIT"))
-_ALWAYS_JUMPS = frozenset(("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"))
-_JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
-_IS_GENERATOR = 0x20 | 0x80 | 0x200
-
-
-def stack_depths(code: CodeType, table: list[Region]) -> dict[int, int]:
-    """Depth of the value stack before each reachable instruction, by its offset.
-
-    A generator's own frame begins with the one value that its first POP_TOP removes;
-    RETURN_GENERATOR counts it from 3.13 on only.
-    """
-    instructions = list(dis.get_instructions(code))
-    at = {i.offset: k for k, i in enumerate(instructions)}
-    starts_with_value = bool(code.co_flags & _IS_GENERATOR) and not dis.stack_effect(
-        dis.opmap["RETURN_GENERATOR"]
-    )
-    depths: dict[int, int] = {}
-    work = [(0, int(starts_with_value))]
-    work += [(r.target, r.depth + r.pushes_offset + 1) for r in table]
-    while work:
-        offset, depth = work.pop()
-        for i in instructions[at.get(offset, len(instructions)) :]:
-            if i.offset in depths:
-                break
-            depths[i.offset] = depth
-            if i.opname in _ENDS:
-                break
-            if i.opcode in _JUMPS:
-                work.append((i.argval, depth + _effect(i, jump=True)))
-                if i.opname in _ALWAYS_JUMPS:
-                    break
-            depth += _effect(i, jump=False)
-    return depths
-
-
-def _effect(i: dis.Instruction, *, jump: bool) -> int:
-    argument = i.arg if i.opcode >= dis.HAVE_ARGUMENT else None
-    try:
-        return dis.stack_effect(i.opcode, argument, jump=jump)
-    except ValueError:
-        return 0

@@ -7,6 +7,7 @@ who waits for the futures. Queues are counted, never looked into beyond the iden
 
 import gc
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 from ..cut import Cut, Seen
@@ -45,6 +46,11 @@ class Executors:
         self._worker = find_code_in("concurrent.futures.thread", "_worker")
         self._manager = find_code_in("concurrent.futures.process", "_ExecutorManagerThread.run")
         self._busy: set[int] = set()
+
+    def codes(self) -> list[CodeType]:
+        """The code of the frames that are worth showing to `see`."""
+        codes = (self._work_item_run, self._worker, self._manager)
+        return [code for code in codes if code is not None]
 
     def see(self, view: View, ident: int, cut: Cut) -> None:
         """Look at one frame of a thread; frames come innermost first."""

@@ -13,7 +13,7 @@ from types import BuiltinMethodType, FrameType, MethodType
 from typing import Any, NamedTuple
 
 from . import known_calls
-from .code_analysis import CodeAnalysis, Site, analyse
+from .code_analysis import NOTHING_ACTIVE, CodeAnalysis, Site, analyse
 from .expressions import Names, Unknown, text
 from .value_stack import PinnedFrame, Reader, make_reader
 
@@ -121,9 +121,16 @@ class View:
         except (KeyError, Unknown):
             return None
 
+    def holds_something(self) -> bool:
+        """Whether `held` may find anything: quick, for the many frames where it cannot."""
+        return bool(self.code.co_exceptiontable) and (
+            self.analysis.active(self.code, self.lasti) is not NOTHING_ACTIVE
+        )
+
     def held(self) -> Iterator[Held]:
         """What the frame has entered by `with`, or acquired for a `finally` to release."""
-        for entered in self.analysis.active_withs(self.code, self.lasti):
+        active = self.analysis.active(self.code, self.lasti)
+        for entered in active.withs:
             name = None if entered.manager is None else text(entered.manager)
             with contextlib.suppress(Unknown):
                 pinned = self._pin()
@@ -132,7 +139,7 @@ class View:
                     yield Held(_owner_of(bound_exit), BY_STACK, name)
                 elif entered.manager is not None:
                     yield Held(self._names().evaluate(entered.manager), BY_NAME, name)
-        for expression in self.analysis.active_releases(self.code, self.lasti):
+        for expression in active.releases:
             with contextlib.suppress(Unknown):
                 yield Held(self._names().evaluate(expression), BY_FINALLY, text(expression))
 

@@ -167,7 +167,7 @@ class Pools:
         target: object,
         target_ref: Ref | None,
     ) -> None:
-        shape = tuple(id(code) for _, code in links)
+        shape = tuple([id(code) for _, code in links])
         if self._barren.get(shape, 0) >= _MAX_BARREN:
             return
         found = False
@@ -186,7 +186,7 @@ class Pools:
     def _see_thread(self, ref: Ref, views: Sequence[View], wait: ThreadWait | None) -> None:
         now = unpatched.monotonic()
         self._threads_until = self._threads_until or now + _THREADS_S
-        shape = tuple(id(view.code) for view in views)
+        shape = tuple([id(view.code) for view in views])
         if self._barren.get(shape, 0) >= _MAX_BARREN or now > self._threads_until:
             return
         found = False
@@ -271,7 +271,7 @@ def _variables(view: View) -> Iterable[Any]:
         value = view.variable_or_none(name)
         if value is not None:
             yield value
-    if view.code.co_exceptiontable:
+    if view.holds_something():
         for held in view.held():
             yield held.value
 

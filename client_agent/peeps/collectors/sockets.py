@@ -100,7 +100,7 @@ class Sockets:
         target: object,
         target_ref: Ref | None,
     ) -> None:
-        shape = tuple(id(code) for _, code in links)
+        shape = tuple([id(code) for _, code in links])
         if self._barren.get(shape, 0) >= _MAX_BARREN:
             return
         serves, was_given = self._served_by_task(links)
@@ -122,6 +122,8 @@ class Sockets:
     def _waited_by_task(
         self, links: Sequence[tuple[Any, CodeType]], target: Any, target_ref: Ref | None
     ) -> tuple[Handle | None, str | None]:
+        if any(code.co_name == "wait_woken" for _, code in links):
+            return None, None  # trio's own: it waits for somebody to wake the loop
         kind = target_ref[0] if target_ref is not None else None
         if kind in _IO_KINDS:
             op = WRITE if kind in ("tx", "net_writable") else READ
@@ -158,7 +160,7 @@ class Sockets:
         if wait is not None and wait.socket is not None and not _wakes_a_loop(views):
             is_listener = wait.op == "accept"
             waits_on = weakref.ref(wait.socket) if is_listener else self._finder.find(wait.socket)
-        shape = tuple(id(view.code) for view in views)
+        shape = tuple([id(view.code) for view in views])
         serves = waits_on
         if self._barren.get(shape, 0) < _MAX_BARREN:
             serves = self._served_by_thread(views) or waits_on

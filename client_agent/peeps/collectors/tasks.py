@@ -229,7 +229,7 @@ def releases_at(code: types.CodeType, lasti: int) -> bool:
     """Whether an active `finally` at that instruction calls `.release()` on something."""
     if "release" not in code.co_names or not code.co_exceptiontable:
         return False
-    return bool(analyse(code).active_releases(code, lasti))
+    return bool(analyse(code).active(code, lasti).releases)
 
 
 def note_releases(

@@ -35,8 +35,6 @@ class HeldLock(NamedTuple):
 
 def held_locks(view: View) -> Iterator[HeldLock]:
     """The locks that a frame's thread holds because of this frame."""
-    if not view.code.co_exceptiontable:
-        return
     for held in view.held():
         yield from _behind(held, _DEPTH)
 

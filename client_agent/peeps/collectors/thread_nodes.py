@@ -45,6 +45,8 @@ def build_thread(row: "ThreadRow", graph: Graph, seen: Seen, was_patient: bool) 
         graph.edge(node, asleep, "needs", inferred=wait.inferred)
     how = certainty or wait.inferred
     for ref in wait.needs:
+        if ref[0] == "command":
+            graph.node(*ref)  # it may have exited by now, and nobody else knows it
         graph.edge(node, graph.ref(ref), "needs", op=wait.op, inferred=how)
     task = seen.facts.thread_task.get(row.ident)
     if task is not None and wait.kind not in NOT_WAITS:

@@ -72,7 +72,7 @@ class Threads:
         self._waits.load()
         for code, lasti, is_innermost in _places_of_all_threads():
             analysis = analyse(code)
-            analysis.active_withs(code, lasti)
+            analysis.active(code, lasti)
             if is_innermost:
                 analysis.site(code, lasti)
 
@@ -104,11 +104,13 @@ class _Look:
         self._waits = waits
         self._loops: list[Any] = []
         self._futures: list[Any] = []
-        self._loop_code = find_code_in("asyncio.base_events", "BaseEventLoop.run_forever")
-        self._condition_codes = [
-            find_code_in("threading", "Condition.wait"),
-            find_code_in("multiprocessing.synchronize", "Condition.wait"),
-        ]
+        self._executor_codes = {id(code) for code in self.captured.executors.codes()}
+        self._loop_codes = {id(find_code_in("asyncio.base_events", "BaseEventLoop.run_forever"))}
+        self._condition_codes = {
+            id(find_code_in("threading", "Condition.wait")),
+            id(find_code_in("multiprocessing.synchronize", "Condition.wait")),
+        }
+        self._special = self._executor_codes | self._loop_codes | self._condition_codes
 
     def at_thread(self, ident: int) -> None:
         """Its stack, what it waits for, what it holds and lets go."""
@@ -117,23 +119,31 @@ class _Look:
         wait = self._waits.read(views, cut)
         let_go: list[Any] = []
         for view in views:
-            captured.executors.see(view, ident, cut)
-            if view.code is self._loop_code:
-                self._loops.append(view.argument())
-            elif view.code in self._condition_codes:
-                # Who waits in a condition has released its lock, although it entered it.
-                condition = view.argument()
-                let_go += [condition, static_get(condition, "_lock")]
+            if id(view.code) in self._special:
+                self._at_special_frame(view, ident, let_go)
         for view in views:
-            for holding in held_locks(view):
-                if not any(holding.lock is lock for lock in let_go):
-                    self._holds(ident, holding, wait)
+            if view.holds_something():
+                for holding in held_locks(view):
+                    if not any(holding.lock is lock for lock in let_go):
+                        self._holds(ident, holding, wait)
         for hook in cut.on_thread:
             hook(cut.thread_ref(ident), views, wait)
         spots = [cut.place(view.code, view.lasti) for view in reversed(views)]
         if wait is not None:
             wait = self._take_note(wait, ident)
         captured.rows.append(ThreadRow(ident, tuple(spots), wait))
+
+    def _at_special_frame(self, view: View, ident: int, let_go: list[Any]) -> None:
+        """A frame of a library function that tells something by being there."""
+        key = id(view.code)
+        if key in self._executor_codes:
+            self.captured.executors.see(view, ident, self._cut)
+        elif key in self._loop_codes:
+            self._loops.append(view.argument())
+        else:
+            # Who waits in a condition has released its lock, although it entered it.
+            condition = view.argument()
+            let_go += [condition, static_get(condition, "_lock")]
 
     def lost(self, ident: int) -> None:
         """A thread that could not be read is shown all the same, without anything to tell."""

@@ -175,7 +175,7 @@ def _compare(
     reader: Reader, frame: FrameType, lock: object, items: list[Any], probe: object
 ) -> None:
     pinned = PinnedFrame(reader, frame, frame.f_lasti)
-    (entered,) = pinned.analysis.active_withs(pinned.code, pinned.lasti)
+    (entered,) = pinned.analysis.active(pinned.code, pinned.lasti).withs
     bound_exit: Any = pinned.stack_object(entered.depth - 1)
     seen = [pinned.variable("items"), pinned.variable("probe"), bound_exit.__self__]
     if any(a is not b for a, b in zip(seen, [items, probe, lock], strict=True)):
