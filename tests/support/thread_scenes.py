@@ -487,8 +487,11 @@ def condition_users() -> None:
 
 
 def popen_as_manager() -> None:
+    """Having entered a process by `with` is not to hold it."""
+
     def work() -> None:
-        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        command = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
+        with subprocess.Popen(command) as child:
             started.append(child)
             child.wait()
 
