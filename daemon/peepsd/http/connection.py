@@ -164,8 +164,8 @@ class Connection:
                 await self._stream.send_eof()
                 while left > 0 and (data := await self._drain()):
                     left -= len(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+                pass  # busy: a write is stuck, so nobody will read a good-bye
         await trio.aclose_forcefully(self._stream)
 
     async def _drain(self) -> bytes:
