@@ -154,3 +154,34 @@ def test_a_peer_outside_of_the_snapshot_stays_with_its_address(start: Start) -> 
             return
         time.sleep(0.05)
     pytest.fail("the connection was not seen")
+
+
+def test_requests_and_responses_meet(start: Start) -> None:
+    server = start("server", "integrated")
+    client = start("client", "integrated", server.port)
+    seen = meet(client, server, "call_integrated", "handler_that_hangs")
+    kinds = [step.split()[0] for step in seen]
+    assert kinds.index("request") + 1 <= kinds.index("response"), seen
+    graphs = [client.graph(), server.graph()]
+    (request,) = (n for n in graphs[0]["nodes"] if n["kind"] == "request")
+    (response,) = (n for n in graphs[1]["nodes"] if n["kind"] == "response")
+    edges = {(edge["src"], edge["dst"]) for graph in graphs for edge in graph["edges"]}
+    nodes = {node["id"]: node for graph in graphs for node in graph["nodes"]}
+    assert (request["id"], response["id"]) in edges
+    (worker,) = (nodes[dst] for src, dst in edges if src == response["id"])
+    assert runs(worker, "handler_that_hangs")
+
+
+def test_a_connection_that_nobody_accepts(start: Start) -> None:
+    server = start("server", "nobody")
+    client = start("client", "streams", server.port)
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        graphs = [client.graph(), server.graph()]
+        seen = chain(graphs, "call_streams")
+        if seen[-1:] == ["net_accept"]:
+            states = [node["attrs"].get("state") for node in graphs[1]["nodes"]]
+            assert "not accepted" in states
+            return
+        time.sleep(0.05)
+    pytest.fail(str(seen))

@@ -118,6 +118,26 @@ def serve_starlette() -> None:
     run(uvicorn.Server(config).serve(sockets=[sock]))
 
 
+def serve_integrated() -> None:
+    import uvicorn
+
+    import peeps
+    from peeps.integrations.asgi import Middleware
+
+    peeps.start(dashboard="127.0.0.1:9")
+    sock = listening()
+    config = uvicorn.Config(Middleware(asgi_app), log_level="error", lifespan="off")
+    ready(sock.getsockname()[1])
+    run(uvicorn.Server(config).serve(sockets=[sock]))
+
+
+def serve_nobody() -> None:
+    """Listens, and accepts nobody."""
+    server = listening()
+    ready(server.getsockname()[1])
+    threading.Event().wait()
+
+
 def serve_aiohttp() -> None:
     from aiohttp import web
 
@@ -219,6 +239,17 @@ async def call_httpx(port: int) -> None:
     import httpx
 
     async with httpx.AsyncClient(timeout=None) as client:
+        await client.get(f"http://127.0.0.1:{port}/")
+
+
+async def call_integrated(port: int) -> None:
+    import httpx
+
+    import peeps
+    from peeps.integrations.httpx import instrument
+
+    peeps.start(dashboard="127.0.0.1:9")
+    async with instrument(httpx.AsyncClient(timeout=None)) as client:
         await client.get(f"http://127.0.0.1:{port}/")
 
 

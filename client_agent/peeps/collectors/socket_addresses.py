@@ -18,6 +18,11 @@ class Address(NamedTuple):
     is_local: bool
     """Whether it is valid on one host only."""
 
+    @property
+    def port(self) -> str:
+        """The port of an IP address."""
+        return self.text.rpartition(":")[2]
+
 
 class Pair(NamedTuple):
     """Both ends of a connection, as one of them sees it."""

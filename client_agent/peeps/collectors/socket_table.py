@@ -11,6 +11,7 @@ import struct
 from typing import NamedTuple
 
 from .. import unpatched
+from ..graph import Breath
 from .socket_addresses import Address, Pair, ip_address, unix_pair
 
 MAX_TABLE_BYTES = 4 << 20
@@ -63,8 +64,10 @@ def inode_of(descriptor: int | str) -> int | None:
 def tcp_sockets() -> list[tuple[int, KernelSocket]]:
     """All TCP sockets of this network namespace, each with its inode (0: nobody's)."""
     found: list[tuple[int, KernelSocket]] = []
+    breath = Breath()
     for table in ("tcp", "tcp6"):
         for line in _lines(f"/proc/self/net/{table}"):
+            breath.take()
             fields = line.split()
             if len(fields) >= 10 and fields[9].isdigit():
                 row = _tcp_row(fields)

@@ -182,7 +182,9 @@ class Sockets:
     # ------------------------------------------------------------------ after the cut
 
     def build(self, captured: dict[Ref, Sighting], graph: Graph, seen: Seen) -> None:
-        rows = {row.pair: row for _, row in socket_table.tcp_sockets()} if captured else {}
+        table = socket_table.tcp_sockets()
+        rows = {row.pair: row for _, row in table}
+        self._build_all(graph, table, rows)
         served: dict[Pair, list[tuple[Ref, Sighting]]] = {}
         for ref, sighting in list(captured.items()):
             if sighting.op == "accept":
@@ -199,6 +201,34 @@ class Sockets:
         for pair, servers in served.items():
             self._build_servers(graph, pair, servers)
         self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
+
+    def _build_all(
+        self,
+        graph: Graph,
+        table: list[tuple[int, socket_table.KernelSocket]],
+        rows: dict[Pair, socket_table.KernelSocket],
+    ) -> None:
+        """Every connection of this process, so that whoever waits for one finds it, and those
+        that wait to be accepted."""
+        own = socket_table.own_socket_inodes(_LOOK_AT_FILES_S) if table else set()
+        listeners = {
+            row.pair.local.port: graph.node(
+                "net_accept",
+                row.pair.local.text,
+                f"accept {row.pair.local.text}",
+                local=row.pair.local.text,
+                not_accepted=row.unread_bytes,
+            )
+            for inode, row in table
+            if inode in own and row.state == "listening"
+        }
+        for inode, row in table:
+            if inode in own and row.state != "listening":
+                self._end(graph, row.pair, rows)
+            elif inode == 0 and row.state == "established" and row.pair.local.port in listeners:
+                end = self._end(graph, row.pair, rows)
+                graph.node_by_id(end, "socket", None, {"state": "not accepted"})
+                graph.edge(end, listeners[row.pair.local.port], "needs", relation="accepted by")
 
     def _build_servers(self, graph: Graph, pair: Pair, servers: list[tuple[Ref, Sighting]]) -> None:
         given = [server for server in servers if server[1].was_given]

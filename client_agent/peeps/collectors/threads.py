@@ -9,7 +9,9 @@ same place until it gets the interpreter lock. So an edge to an interpreter's lo
 if the lock's holder was found, or if the thread did not run at all for a while afterwards.
 """
 
+import os
 import sys
+import threading
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -207,11 +209,7 @@ def _patient_threads(captured: Captured, seen: Seen) -> set[int]:
         and row.wait.contended is not None
         and not holders_of(row.wait.contended[0], seen)
     }
-    natives = {
-        ident: thread.native_id
-        for ident in doubtful
-        if (thread := seen.threads.get(ident)) is not None and thread.native_id is not None
-    }
+    natives = {ident: native for ident in doubtful if (native := _native_id(ident, seen))}
     watch = Watch(natives.values())
     there = {
         ident
@@ -220,3 +218,12 @@ def _patient_threads(captured: Captured, seen: Seen) -> set[int]:
     }
     still = watch.did_not_run()
     return {ident for ident, native in natives.items() if native in still and ident in there}
+
+
+def _native_id(ident: int, seen: Seen) -> int | None:
+    """The kernel's number of a thread. The main thread's is the pid; what threading has noted
+    for it may be its parent's, after a fork."""
+    if ident == threading.main_thread().ident:
+        return os.getpid()
+    thread = seen.threads.get(ident)
+    return None if thread is None else thread.native_id
