@@ -142,7 +142,9 @@ def test_waits_double_up_to_a_limit_and_begin_again() -> None:
     waits = [retry.next_s() for _ in range(12)]
     assert all(0.5 * 0.25 * 2**n <= wait <= 0.25 * 2**n for n, wait in enumerate(waits[:5]))
     assert all(5 <= wait <= 10 for wait in waits[6:])
-    retry.succeeded()
+    retry.lasted(9.0)
+    assert retry.next_s() >= 5
+    retry.lasted(10.0)
     assert retry.next_s() <= 0.25
 
 

@@ -223,6 +223,19 @@ def test_a_pause_longer_than_the_retention_costs_the_oldest_and_is_announced() -
     assert emitter.backlog.discarded_total == 2
 
 
+def test_a_loss_is_announced_although_another_source_is_paused() -> None:
+    server = FakeServer()
+    emitter = server.observer(max_backlog_bytes=20)
+    emitter.start(EVENTS)
+    emitter.start(TRACE)
+    emitter.pause(TRACE)
+    for _ in range(4):
+        server.publish(EVENTS)
+    notice, *events = sent(emitter)
+    assert "discarded" in notice
+    assert events == ["events3", "events4"]
+
+
 def test_one_who_does_not_read_loses_its_own_backlog() -> None:
     server = FakeServer()
     stuck, other = server.observer(max_backlog_bytes=20), server.observer(max_backlog_bytes=20)

@@ -32,6 +32,13 @@ def test_an_empty_state_is_the_node_alone() -> None:
     assert reply.captured_at_ns is None
 
 
+def test_an_older_state_says_so() -> None:
+    payload = json.loads(graph_reply(a_state(1), RUNTIME, "u", 7, "p", state_age_ms=1_500))
+    assert payload["graph"]["nodes"][0]["attrs"]["state_age_ms"] == 1_500
+    fresh = json.loads(graph_reply(a_state(1), RUNTIME, "u", 7, "p"))
+    assert "state_age_ms" not in fresh["graph"]["nodes"][0]["attrs"]
+
+
 def test_roles_say_who_opened_what() -> None:
     state = a_state(1, peers=1)
     connection = state.subsystems.connections[0]

@@ -156,15 +156,16 @@ async def follow(
     retry = Retry()
     has_connected = False
     while True:
+        began_s = trio.current_time()
         try:
             async with connected(url, token) as connection:
                 has_connected = True
-                retry.succeeded()
                 tell(Connected(connection.name))
                 await _subscribe(Feed(connection), sources, interval_ms, tell)
         except (FeedUnavailable, FeedClosed, UnreadableFrame) as exc:
             if not (has_connected or wait_for_server):
                 raise
+            retry.lasted(trio.current_time() - began_s)
             wait_s = retry.next_s()
             tell(Lost(exc.message, wait_s))
             await trio.sleep(wait_s)
@@ -182,14 +183,16 @@ async def _subscribe(
 
 
 class Retry:
-    """Jittered waits that double up to RETRY_MOST_S."""
+    """Jittered waits that double up to RETRY_MOST_S, and begin anew after a connection that
+    lasted as long. One that is closed at once gets the next longer wait."""
 
     def __init__(self) -> None:
         self._next_s = RETRY_FIRST_S
 
-    def succeeded(self) -> None:
-        """Begin with short waits again."""
-        self._next_s = RETRY_FIRST_S
+    def lasted(self, seconds: float) -> None:
+        """A connection has ended that was open for so long."""
+        if seconds >= RETRY_MOST_S:
+            self._next_s = RETRY_FIRST_S
 
     def next_s(self) -> float:
         """How long to wait before the next attempt."""

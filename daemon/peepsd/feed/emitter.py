@@ -199,7 +199,8 @@ class Emitter:
     @property
     def _is_notice_due(self) -> bool:
         """Losses are announced where the gap is: before the data that follows it."""
-        return self.backlog.has_discarded and not self.paused
+        flows = self.running - self.paused
+        return self.backlog.has_discarded and (bool(flows) or not self.paused)
 
     def _discard_notice(self) -> Outgoing:
         lost = self.backlog.take_discarded()

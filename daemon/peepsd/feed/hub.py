@@ -132,7 +132,8 @@ class Hub:
         for observer, wake in self._wakes.items():
             if observer.emitter is not except_for:
                 observer.emitter.announce_runtime()
-                wake()
+                if observer.emitter.has_work:
+                    wake()
 
     def replace_runtime(self, payload: bytes) -> None:
         """Another Runtime as it is (a recording's next one)."""

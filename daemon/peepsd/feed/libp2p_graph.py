@@ -36,10 +36,20 @@ class _Graph:
 
 
 def graph_reply(
-    state: pb.State, runtime: pb.Runtime, url: str, snapshot_id: int, process: str
+    state: pb.State,
+    runtime: pb.Runtime,
+    url: str,
+    snapshot_id: int,
+    process: str,
+    state_age_ms: int = 0,
 ) -> bytes:
-    """The State as the reply that a process would have sent (one frame's payload)."""
+    """The State as the reply that a process would have sent (one frame's payload).
+
+    `state_age_ms`: how long ago it arrived, if it is an older one.
+    """
     graph = graph_of(state, runtime, url)
+    if state_age_ms:
+        graph["nodes"][0]["attrs"]["state_age_ms"] = state_age_ms
     return orjson.dumps(
         {
             "type": "graph_reply",

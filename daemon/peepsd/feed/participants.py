@@ -74,13 +74,14 @@ async def _dial_for_ever(url: str, house: House) -> None:
     retry = Retry()
     last_reason = ""
     while True:
+        began_s = trio.current_time()
         try:
             async with connected(url) as connection:
-                retry.succeeded()
                 last_reason = ""
                 log.info("introspection server connected", url=connection.name)
                 await Participant(connection, house).run()
         except (FeedUnavailable, FeedClosed, UnreadableFrame) as exc:
+            retry.lasted(trio.current_time() - began_s)
             wait_s = retry.next_s()
             if exc.message != last_reason:  # once, not every few seconds for weeks
                 log.warning("introspection server away", reason=exc.message, again_in_s=wait_s)
@@ -210,14 +211,20 @@ class Participant:
             self._house.rounds.sent(self.peer.connection_id, snapshot_id)
             state = await self._state_since(asked_s, min(FALLBACK_S, request.timeout_ms / 4000))
             if snapshot_id in self._unanswered:  # else it was refused meanwhile
-                await self._reply(state, snapshot_id, max(self._state_at_s, asked_s))
+                await self._reply(state, snapshot_id, asked_s)
         self._unanswered.discard(snapshot_id)
 
-    async def _reply(self, state: pb.State, snapshot_id: int, arrived_s: float) -> None:
+    async def _reply(self, state: pb.State, snapshot_id: int, asked_s: float) -> None:
         peer, rounds = self.peer, self._house.rounds
         payload = graph_reply(
-            state, self._runtime, self._connection.name, snapshot_id, peer.process
+            state,
+            self._runtime,
+            self._connection.name,
+            snapshot_id,
+            peer.process,
+            max(round((asked_s - self._state_at_s) * 1000), 0),
         )
+        arrived_s = max(self._state_at_s, asked_s)
         try:
             reply = await self._house.decode(payload)
         except MessageError as exc:

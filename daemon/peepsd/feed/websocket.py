@@ -4,6 +4,7 @@ Own rather than a library's, for one reason: every way of ending closes the sock
 a daemon that dials for weeks needs. Refuses to know what is in the frames.
 """
 
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -29,6 +30,13 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 _RECEIVE_BYTES = 64 * 1024
 _PORTS = {"ws": 80, "wss": 443}
 _GOODBYE_S = 1.0
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 30,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 30_000,
+}
+"""Seconds, but for the last: milliseconds."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -191,6 +199,7 @@ async def open_websocket(
 async def _connect(host: str, port: int, *, use_tls: bool) -> tuple[trio.abc.Stream, str]:
     """A stream, and our end's address."""
     tcp = await trio.open_tcp_stream(host, port)
+    _notice_death(tcp)
     name = tcp.socket.getsockname()
     local = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
     if not use_tls:
@@ -203,3 +212,11 @@ async def _connect(host: str, port: int, *, use_tls: bool) -> tuple[trio.abc.Str
         await trio.aclose_forcefully(tls)
         raise
     return tls, local
+
+
+def _notice_death(stream: trio.SocketStream) -> None:
+    """A machine that went down says no good-bye: let the kernel ask for it."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):
+            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
