@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from peepsd.cli.feed_views import LiveView, clock, duration, inspection_lines, size, stamp
+from peepsd.cli.feed_views import LiveView, age, clock, duration, inspection_lines, size, stamp
 from peepsd.feed.client import Connected, Lost, Received
 from peepsd.feed.inspection import Inspection
 from peepsd.feed.pb import introspection_pb2 as pb
@@ -137,6 +137,27 @@ def test_sizes(count: float, text: str) -> None:
 )
 def test_durations(ms: float, text: str) -> None:
     assert duration(ms) == text
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(-5, "0s"), (59_400, "59s"), (720_000, "12m"), (11_100_000, "3h05m"), (4e8, "4d")],
+)
+def test_ages(ms: float, text: str) -> None:
+    assert age(ms) == text
+
+
+def test_a_terminal_of_80_columns_shows_every_column() -> None:
+    view, console = make_view(width=80)
+    state = a_state(1, peers=1)
+    state.subsystems.connections[0].peer_id = "a-process-with-a-name-longer-than-most-12345"
+    state.subsystems.connections[0].traffic.traffic_out.cum_bytes = 987_600_000_000
+    view.update(received(state=state))
+    header, row = drawn(view, console).splitlines()[-2:]
+    columns = "process state age latency waiting in/s out/s in out"
+    assert " ".join(header.split()) == columns
+    assert row.startswith("a-process-with")
+    assert row.rstrip().endswith("988 GB")
 
 
 def test_times_of_any_size_are_shown() -> None:

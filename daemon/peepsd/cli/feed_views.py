@@ -23,6 +23,8 @@ from ..feed.websocket import shown
 
 EVENT_LINES = 12
 MAX_TEXT = 160
+_OTHER_COLUMNS = 64
+"""What the table of processes needs beside their names."""
 
 _STATUS_STYLES = {pb.ACTIVE: "green", pb.CLOSED: "dim", pb.ERROR: "red"}
 _OUTCOME_STYLES = {pb.Trace.RESPONDED: "green", pb.Trace.TIMEOUT: "yellow"}
@@ -82,7 +84,7 @@ class LiveView:
         parts: list[RenderableType] = [self._header()]
         state = self._history.latest_state
         if state is not None:
-            parts.append(_processes(state))
+            parts.append(_processes(state, self._console.width))
         if self._history.traces:
             parts.append(_trace(self._history.traces[-1]))
         parts.append(self._events())
@@ -130,13 +132,13 @@ class LiveView:
         return table
 
 
-def _processes(state: pb.State) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("process", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("state", min_width=7)
-    for name, width in (("age", 11), ("latency", 8), ("waiting", 8)):
-        table.add_column(name, justify="right", min_width=width)
-    for name in ("in/s", "out/s", "in", "out"):
+def _processes(state: pb.State, width: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("process", no_wrap=True, overflow="ellipsis")
+    table.columns[0].max_width = min(max(width - _OTHER_COLUMNS, 12), 40)
+    table.add_column("state", min_width=6)
+    table.add_column("age", justify="right", min_width=6)
+    for name in ("latency", "waiting", "in/s", "out/s", "in", "out"):
         table.add_column(name, justify="right", min_width=7)
     ordered = sorted(state.subsystems.connections, key=lambda c: (c.status, c.peer_id))
     for connection in ordered:
@@ -150,7 +152,7 @@ def _processes(state: pb.State) -> Table:
                 pb.Status.Name(connection.status).lower(),
                 _STATUS_STYLES.get(connection.status, "yellow"),
             ),
-            duration(until - timeline.open_ts) if timeline.open_ts else "",
+            age(until - timeline.open_ts) if timeline.open_ts else "",
             duration(connection.latency_ns / 1e6) if connection.latency_ns else "",
             Text(duration(max(waiting) / 1e6), "yellow") if waiting else "",
             size(taken.inst_bw),
@@ -250,6 +252,18 @@ def duration(ms: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+
+
+def age(ms: float) -> str:
+    """How long something has been there, in little room: 59s, 12m, 3h05m, 4d."""
+    seconds = max(round(ms / 1000), 0)
+    if seconds < 60:
+        return f"{seconds}s"
+    minutes = seconds // 60
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes}m"
+    return f"{hours}h{minutes:02}m" if hours < 48 else f"{hours // 24}d"
 
 
 def clock(ms: int) -> str:
