@@ -67,7 +67,7 @@ def test_a_replay_is_recorded_inspected_and_watched(tmp_path: Path) -> None:
     original, copy = tmp_path / "original.mock", tmp_path / "copy.mock"
     written = write_recording(original, states=12)
     with replaying(original) as url:
-        done = run("record", copy, "--url", url, "--for", "3s")
+        done = run("record", copy, "--url", url, "--for", "4s")
         assert "messages" in done.stdout
         watched = run("--url", url, "watch", "--once").stdout
     assert "peer1" in watched

@@ -214,14 +214,14 @@ async def test_r15_what_is_pushed_during_a_pause_is_queued_and_flushed_in_order(
 
 
 async def test_r16_the_queue_of_a_pause_is_bounded_by_the_retention_period() -> None:
-    settings = Settings(send_state_interval_ms=60_000, retention_period_ms=300)
+    settings = Settings(send_state_interval_ms=60_000, retention_period_ms=1_500)
     async with live_feed(settings) as server, observer(server.port) as client:
         await pushing_events(server, client)
         await client.signal(Signal.PAUSE_PUSH_EMITTER, Signal.EVENTS)
         await settled(client)
         server.publish(an_event(1))
         server.publish(an_event(2))
-        await trio.sleep(0.6)  # longer than the retention: it is time itself that is tested
+        await trio.sleep(2.0)  # longer than the retention: it is time itself that is tested
         server.publish(an_event(3))
         await client.signal(Signal.UNPAUSE_PUSH_EMITTER, Signal.EVENTS)
         notice = (await client.message()).notice
@@ -310,8 +310,10 @@ async def test_r22_r23_a_state_has_its_parts_and_its_interval() -> None:
             assert state.snapshot_duration_ms == 50
             await client.signal(Signal.CONFIG_EMITTER, content='{"sendStateIntervalMs": 500}')
             await client.next("runtime")
-            await client.signal(Signal.SEND_DATA)
-            assert (await client.message()).state.snapshot_duration_ms == 500
+            for _ in range(2):  # the first may have been made before
+                await client.signal(Signal.SEND_DATA)
+                state = (await client.message()).state
+            assert state.snapshot_duration_ms == 500
 
 
 async def test_r24_states_follow_each_other_and_a_gap_shows() -> None:
