@@ -7,6 +7,7 @@ nothing here asks the kernel, which could hand the interpreter lock to somebody 
 """
 
 import _socket
+import contextlib
 import socket
 import sys
 import types
@@ -88,16 +89,24 @@ class ConnectionFinder:
     """Finds connections. Kept between cuts for the paths it has learnt."""
 
     MAX_CLASSES = 4096
-    MAX_FAILURES = 8
+    MAX_OBJECTS = 50_000
+    MAX_FAILURES = 3
+    RETRY_EVERY = 64
+    """A class that has led nowhere so often is searched again this seldom: it costs time."""
 
     def __init__(self) -> None:
         self._paths: dict[int, tuple[weakref.ref[type], list[_Path], int]] = {}
+        """By class: what has led to a connection, and how often in a row nothing has."""
+        self._objects: dict[int, tuple[weakref.ref[Any], Handle]] = {}
 
     def find(self, value: Any) -> Handle | None:
         """The connection that an object leads to, or None."""
         kind = type(value)
         if kind in _PLAIN:
             return None
+        known = self._objects.get(id(value))
+        if known is not None and known[0]() is value:
+            return known[1]
         if kind is types.MethodType:
             return self.find(value.__self__)
         if kind is types.CellType:
@@ -105,9 +114,12 @@ class ConnectionFinder:
                 return self.find(value.cell_contents)
             except ValueError:
                 return None
-        handle = handle_of(value)
-        if handle is not None:
-            return handle
+        handle = self._find_by_class(value, kind)
+        if type(handle) is tuple:
+            self._remember(value, handle)
+        return handle
+
+    def _find_by_class(self, value: Any, kind: type) -> Handle | None:
         known = self._paths.get(id(kind))
         if known is not None and known[0]() is not kind:
             known = None
@@ -116,7 +128,8 @@ class ConnectionFinder:
             handle = _follow(value, path)
             if handle is not None:
                 return handle
-        if failures >= self.MAX_FAILURES:
+        if failures >= self.MAX_FAILURES and failures % self.RETRY_EVERY:
+            self._paths[id(kind)] = (reference, paths, failures + 1)
             return None
         path_found = _search(value, _DEPTH, set())
         if len(self._paths) >= self.MAX_CLASSES:
@@ -126,6 +139,13 @@ class ConnectionFinder:
             return None
         self._paths[id(kind)] = (reference, [path_found, *paths][:4], 0)
         return _follow(value, path_found)
+
+    def _remember(self, value: Any, handle: Handle) -> None:
+        """What an object leads to stays so: the addresses of a connection never change."""
+        if len(self._objects) >= self.MAX_OBJECTS:
+            self._objects.clear()
+        with contextlib.suppress(TypeError):  # not every class can be referred to weakly
+            self._objects[id(value)] = (weakref.ref(value), handle)
 
 
 def handle_of(value: Any) -> Handle | None:
