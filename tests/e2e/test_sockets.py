@@ -185,3 +185,48 @@ def test_a_connection_that_nobody_accepts(start: Start) -> None:
             return
         time.sleep(0.05)
     pytest.fail(str(seen))
+
+
+def test_two_ends_that_both_listen_are_idle(start: Start) -> None:
+    server = start("server", "listeners")
+    client = start("client", "listener", server.port)
+    end = time.monotonic() + DEADLINE_S
+    seen: list[str] = []
+    while time.monotonic() < end and "socket" not in [step.split()[0] for step in seen]:
+        time.sleep(0.05)
+        seen = chain([client.graph(), server.graph()], "call_listener")
+    for _ in range(5):
+        graphs = [client.graph(), server.graph()]
+        for one, other in (
+            ("call_listener", "listen_and_answer"),
+            ("listen_and_answer", "call_listener"),
+        ):
+            seen = chain(graphs, one)
+            assert [step.split()[0] for step in seen][-2:] == ["socket", "socket"], seen
+            assert not any(other in step.split() for step in seen), seen
+
+
+def test_a_thread_whose_peer_does_not_read_waits_to_send(start: Start) -> None:
+    server = start("server", "nobody")
+    client = start("client", "full", server.port)
+    end = time.monotonic() + DEADLINE_S
+    seen: list[str] = []
+    while time.monotonic() < end:
+        seen = chain([client.graph(), server.graph()], "call_full")
+        if seen[-1:] == ["net_accept"]:
+            return
+        time.sleep(0.05)
+    pytest.fail(str(seen))
+
+
+def test_a_sender_and_its_reader_never_wait_for_each_other_at_once(start: Start) -> None:
+    server = start("server", "sink")
+    client = start("client", "sender", server.port)
+    was_seen = False
+    for _ in range(15):
+        graphs = [client.graph(), server.graph()]
+        forth = any("read_it_all" in s.split() for s in chain(graphs, "call_sender"))
+        back = any("call_sender" in s.split() for s in chain(graphs, "read_it_all"))
+        was_seen |= forth or back
+        assert not (forth and back)
+    assert was_seen

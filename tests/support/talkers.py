@@ -86,6 +86,36 @@ def serve_streams() -> None:
     run(main())
 
 
+def serve_listeners() -> None:
+    """Both ends of each connection listen: idle, as a chat is."""
+
+    async def main() -> None:
+        server = await asyncio.start_server(listen_and_answer, sock=(sock := listening()))
+        ready(sock.getsockname()[1])
+        await server.serve_forever()
+
+    run(main())
+
+
+async def listen_and_answer(reader: Any, writer: Any) -> None:
+    while line := await reader.readline():
+        writer.write(line)
+
+
+def serve_sink() -> None:
+    """Threads that read whatever comes."""
+    server = listening()
+    ready(server.getsockname()[1])
+    while True:
+        connection, _ = server.accept()
+        threading.Thread(target=read_it_all, args=(connection,), daemon=True).start()
+
+
+def read_it_all(connection: socket.socket) -> None:
+    while connection.recv(1 << 16):
+        pass
+
+
 def serve_uvicorn(http: str) -> None:
     import uvicorn
 
@@ -235,6 +265,22 @@ async def call_streams(port: int) -> None:
     await reader.readline()
 
 
+async def call_listener(port: int) -> None:
+    reader, _writer = await asyncio.open_connection("127.0.0.1", port)
+    await reader.readline()
+
+
+def call_sender(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        while True:
+            connection.sendall(bytes(10_000))
+
+
+def call_full(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(bytes(64_000_000))
+
+
 async def call_httpx(port: int) -> None:
     import httpx
 
@@ -295,7 +341,7 @@ def main(side: str, kind: str, port: int) -> None:
         return
     call = globals()[f"call_{kind.removesuffix('_on_trio')}"]
     ready(port)
-    if kind == "thread":
+    if kind in ("thread", "sender", "full"):
         call(port)
     elif kind in ("trio", "httpx_on_trio"):
         import trio

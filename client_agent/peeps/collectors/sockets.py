@@ -14,6 +14,7 @@ Refuses to know how libraries keep their sockets (`connections`) and what the ke
 (`socket_table`).
 """
 
+import select
 import weakref
 from collections.abc import Sequence
 from types import CodeType
@@ -191,7 +192,7 @@ class Sockets:
                 _build_listener(graph, graph.ref(ref), sighting.waits_on)
                 continue
             waited = self._resolve(sighting.waits_on)
-            if waited is not None:
+            if waited is not None and not _is_merely_sending(ref, sighting):
                 self._build_wait(graph, graph.ref(ref), waited, sighting.op, rows)
             pair = self._resolve(sighting.serves)
             if pair is not None:
@@ -315,6 +316,19 @@ def _build_listener(graph: Graph, node: str, handle: Handle | None) -> None:
     key = where or f"by-{node.rpartition('/')[2]}"
     listening = graph.node("net_accept", key, f"accept {where or ''}".strip(), local=where)
     graph.edge(node, listening, "needs", op="accept")
+
+
+def _is_merely_sending(ref: Ref, sighting: Sighting) -> bool:
+    """Whether a thread was seen in a send that has nothing to wait for: there is room."""
+    found = sighting.waits_on() if isinstance(sighting.waits_on, weakref.ref) else None
+    if ref[0] != "thread" or sighting.op != WRITE or found is None:
+        return False
+    try:
+        poll = select.poll()
+        poll.register(found.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return True  # it has been closed meanwhile
 
 
 def _unix_pair(descriptor: int) -> Pair | None:
