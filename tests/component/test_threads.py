@@ -79,3 +79,22 @@ def test_a_simple_queue_is_read_without_taking_from_it(taken: int) -> None:
     items.put(None)  # how an executor wakes its workers at the end
     assert [item.number for item in _queued(items)] == list(range(taken, 5))
     assert items.qsize() == 6 - taken
+
+
+def test_a_hook_that_fails_costs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    from peeps.collectors.sockets import Sockets
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Sockets, "_see_thread", fail)
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, name="waiting")
+    thread.start()
+    try:
+        graph = snapshot_dict("test")
+    finally:
+        done.set()
+        thread.join()
+    (node,) = (n for n in graph["nodes"] if n["attrs"].get("name") == "waiting")
+    assert node["attrs"]["waits_for"] == "notify"

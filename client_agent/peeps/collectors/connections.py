@@ -188,7 +188,7 @@ def _is_connected(connection: Any) -> bool:
         return _fileno(connection) >= 0 and not _getsockopt(
             connection, socket.SOL_SOCKET, socket.SO_ACCEPTCONN
         )
-    except OSError:
+    except (OSError, TypeError):  # closed; or a patching library's socket
         return False
 
 

@@ -8,7 +8,7 @@ Runs outside of the cut, within bounds; where the kernel does not answer, less i
 import os
 import socket
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import unpatched
 from ..graph import Breath
@@ -125,16 +125,21 @@ def unix_socket(inode: int) -> KernelSocket | None:
     Where a jail forbids to ask, the other ends of Unix sockets cannot be told.
     """
     try:
-        with socket.socket(
+        kernel = unpatched.CSocket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG
-        ) as kernel:
-            kernel.settimeout(0.2)
-            return _ask(kernel, inode)
+        )
     except OSError:
         return None
+    try:
+        kernel.settimeout(0.2)
+        return _ask(kernel, inode)
+    except OSError:
+        return None
+    finally:
+        kernel.close()
 
 
-def _ask(kernel: socket.socket, inode: int) -> KernelSocket | None:
+def _ask(kernel: Any, inode: int) -> KernelSocket | None:
     show = _SHOW_NAME | _SHOW_PEER
     request = _REQUEST.pack(socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode, show, 0xFFFFFFFF, 0xFFFFFFFF)
     header = _HEADER.pack(

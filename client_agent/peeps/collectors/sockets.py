@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
+from .. import unpatched
 from ..awaitables import slots
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
@@ -324,7 +325,7 @@ def _is_merely_sending(ref: Ref, sighting: Sighting) -> bool:
     if ref[0] != "thread" or sighting.op != WRITE or found is None:
         return False
     try:
-        poll = select.poll()
+        poll = unpatched.poll()
         poll.register(found.fileno(), select.POLLOUT)
         return bool(poll.poll(0))
     except (OSError, ValueError):

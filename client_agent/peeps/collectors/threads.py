@@ -129,7 +129,10 @@ class _Look:
                     if not any(holding.lock is lock for lock in let_go):
                         self._holds(ident, holding, wait)
         for hook in cut.on_thread:
-            hook(cut.thread_ref(ident), views, wait)
+            try:
+                hook(cut.thread_ref(ident), views, wait)
+            except Exception:  # what a hook cannot read costs the thread nothing else
+                cut.facts.unreadable["thread"] = cut.facts.unreadable.get("thread", 0) + 1
         spots = [cut.place(view.code, view.lasti) for view in reversed(views)]
         if wait is not None:
             wait = self._take_note(wait, ident)
