@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .graph import Ref
 from .places import Places, Spot
-from .resources import Shape, read_attributes, shape_of
+from .resources import Shape, behind_adapter, read_attributes, shape_of
 from .statics import static_get, type_name
 
 IN_LOOP = "in_loop"
@@ -179,6 +179,10 @@ class Cut:
         `kind` is used when its class is not in resources.SHAPES; without it such an object is
         no resource and the answer is None.
         """
+        described = self.facts.described.get(id(obj))
+        if described is not None:
+            return described.ref
+        obj = behind_adapter(obj)
         described = self.facts.described.get(id(obj))
         if described is not None:
             return described.ref

@@ -143,6 +143,27 @@ class Graph:
         self.leave_out("stack_frames", gap)
         return [*lines[:outer], f"... {gap} frames left out ...", *lines[outer + gap :]]
 
+    def drop_loose_ends(self) -> int:
+        """Drop edges to tasks and threads of this process that are not in the graph: the two
+        ends were seen at two instants, and one had gone. Other ends get a bare node. Returns
+        how many were dropped."""
+        if self.truncated.get("nodes"):
+            return 0
+        loose = [
+            (edge, end)
+            for edge in self._edges
+            for end in edge[:2]
+            if end not in self._nodes and end.partition(":")[2].startswith(f"{self.origin}/")
+        ]
+        dropped = 0
+        for edge, end in loose:
+            kind = end.partition(":")[0]
+            if kind in ("task", "thread"):
+                dropped += self._edges.pop(edge, None) is not None
+            else:
+                self.node_by_id(end, kind, kind, {})
+        return dropped
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Nodes as the protocol has them: {"id", "kind", "label", "attrs"}."""
         return iter(self._nodes.values())

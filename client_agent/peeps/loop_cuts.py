@@ -16,6 +16,7 @@ from typing import Any
 
 from . import unpatched
 from .collectors.base import Loop, LoopCollector
+from .cpu_time import thread_cpu_ns
 from .cut import BLOCKED, IN_LOOP, PARKED, SAMPLED, Cut, Seen
 from .graph import Graph
 from .pause import no_garbage_collection
@@ -23,6 +24,8 @@ from .pause import no_garbage_collection
 PATIENCE_S = 0.05
 """How long a loop may take to come round and run the cut itself."""
 _SLICE_S = 0.005
+_MOST_PATIENCE = 10
+"""On a busy machine a loop gets its patience in processor time, up to so many times as long."""
 
 
 class LoopCut:
@@ -45,6 +48,10 @@ class LoopCut:
         self._done = unpatched.allocate_lock()
         self._done.acquire()
         self._step: object | None = None
+        self._moves = False
+        self._place: object | None = None
+        self._used_before: int | None = None
+        self._ran_s: float | None = None
         self._take_back: Callable[[], None] = _nothing
 
     # asked: the loop runs the cut itself
@@ -52,6 +59,7 @@ class LoopCut:
     def ask(self, cut: Cut) -> None:
         """Have the loop take its cut when it comes round. `cut` is noted into by its thread."""
         self._step = self.loop.step(cut)
+        self.note_progress(cut)
         part = cut.part()
 
         def work() -> None:
@@ -69,6 +77,21 @@ class LoopCut:
                 self._done.release()
 
         self._take_back = self.loop.ask(work)
+
+    def note_progress(self, cut: Cut) -> None:
+        """Whether the loop's thread moves, and how long it has really run since it was asked."""
+        frame = cut.frames.get(self.loop.ident)
+        place = None if frame is None else (id(frame), frame.f_lasti)
+        self._moves = place is not None and place != self._place
+        self._place = place
+        used = None if frame is None else thread_cpu_ns(self.loop.ident)
+        if used is not None and self._used_before is None:
+            self._used_before = used
+        self._ran_s = None if used is None else (used - (self._used_before or 0)) / 1e9
+
+    def is_starved(self, patience_s: float) -> bool:
+        """Whether its thread wants to run but the machine has not let it for long enough."""
+        return self._moves and self._ran_s is not None and self._ran_s < patience_s
 
     def wait(self, seconds: float) -> bool:
         """Whether the loop has taken its cut within so many seconds."""
@@ -169,7 +192,12 @@ def ask_turning_loops(
             asked.append(loop_cut)
     cut.close()
     began = unpatched.monotonic()
-    while asked and unpatched.monotonic() - began < patience_s:
+    while asked:
+        waited = unpatched.monotonic() - began
+        if waited >= patience_s and not any(c.is_starved(patience_s) for c in asked):
+            break
+        if waited >= patience_s * _MOST_PATIENCE:
+            break
         asked[0].wait(_SLICE_S)
         asked = [loop_cut for loop_cut in asked if not loop_cut.wait(0)]
         if asked:
@@ -193,6 +221,7 @@ def _without_sleepers(
         if loop_cut.loop.place_if_parked(cut) is not None and loop_cut.give_up():
             left.append(loop_cut)
         else:
+            loop_cut.note_progress(cut)
             still.append(loop_cut)
     cut.close()
     return still

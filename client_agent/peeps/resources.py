@@ -167,6 +167,20 @@ def shape_of(obj: object) -> Shape | None:
     return None
 
 
+_ADAPTED = ("_internal_limiter", "_internal_lock", "_internal_semaphore", "_internal_event")
+
+
+def behind_adapter(obj: object) -> object:
+    """anyio's primitives made outside of a loop adapt to one later: the one that counts."""
+    if not type(obj).__name__.endswith("Adapter"):
+        return obj
+    for name in _ADAPTED:
+        inner = static_get(obj, name)
+        if inner is not MISSING and inner is not None:
+            return inner
+    return obj
+
+
 def read_attributes(obj: object, shape: Shape) -> dict[str, Any]:
     """The numbers and flags that the row names, as far as they are there."""
     found: dict[str, Any] = {}

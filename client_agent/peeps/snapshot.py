@@ -72,6 +72,8 @@ class Snapshot:
         for collector, found in captured.items():
             self._build(collector, found, seen)
         self._build_resources(seen)
+        if dropped := self.graph.drop_loose_ends():
+            seen.facts.unreadable["edges"] = dropped
         self._build_process(seen)
         return self.graph
 

@@ -112,7 +112,7 @@ def test_finalisers_run_where_they_did(new_loop):
     host.start()
     wait_until(lambda: where)
     try:
-        for _ in range(60):
+        for _ in range(30):
             look()
     finally:
         stop.set()

@@ -92,3 +92,19 @@ def test_breath_hands_over_the_interpreter_lock_once_in_a_while(monkeypatch):
         breath.take()
         now[0] += 0.05  # 16 takes are 0.8 s
     assert 4 <= len(slept) <= 5
+
+
+def test_loose_ends_are_dropped_or_get_a_bare_node_and_other_processes_are_left_alone():
+    graph = Graph("me")
+    here = graph.node("thread", 1)
+    graph.edge(here, graph.id("task", 2), "needs")
+    graph.edge(here, graph.id("command", "pid-7"), "needs")
+    graph.edge(here, "socket:tcp:1>2", "needs")
+    graph.edge(here, "task:other-1-abc/2", "needs")
+    assert graph.drop_loose_ends() == 1
+    assert {edge["dst"] for edge in graph.edge_rows()} == {
+        "command:me/pid-7",
+        "socket:tcp:1>2",
+        "task:other-1-abc/2",
+    }
+    assert {row["id"] for row in graph.rows()} == {here, "command:me/pid-7"}

@@ -11,17 +11,17 @@ is asked the ordinary way, and only when its thread is seen executing a callback
 
 import asyncio
 import sys
-import time
 import types
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .. import unpatched
+from ..cpu_time import about_to_wake, is_runnable, thread_cpu_ns
 from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
-from ..statics import MISSING, static_get
+from ..statics import MISSING, static_get, static_path
 from .frame_values import View
 
 _FINDERS = (
@@ -101,7 +101,7 @@ class AsyncioLoop:
         if frame is None:
             return None
         if not self.is_stdlib:
-            return self._place_in_compiled_loop(frame)
+            return self._place_in_compiled_loop(frame, cut)
         caller = frame.f_back
         if caller is None or caller.f_code is not _run_once_code():
             return None
@@ -112,23 +112,28 @@ class AsyncioLoop:
         return frame
 
     def ready_count(self) -> int:
-        """How many callbacks wait in the queue; 0 where that is not told."""
+        """How many callbacks wait in the queue of a sleeping loop that nothing is about to wake;
+        0 where that is not told."""
+        if about_to_wake(static_path(self.loop, "_selector._selector")):
+            return 0
         ready: Any = static_get(self.loop, "_ready") if self.is_stdlib else ()
         handles = [] if ready is MISSING else list(ready)
         return sum(static_get(handle, "_cancelled") is False for handle in handles)
 
-    def _place_in_compiled_loop(self, frame: types.FrameType) -> object | None:
+    def _place_in_compiled_loop(self, frame: types.FrameType, cut: Cut) -> object | None:
         """A compiled loop shows the same frame whether it sleeps or turns; but a thread that
         sleeps uses no processor time. The first time, that is watched for a moment."""
         if id(frame.f_code) != self._caller:
             return None
-        used = _thread_cpu_ns(self.ident)
+        used = thread_cpu_ns(self.ident)
         if used is None:
             return None
         if not self._was_watched:
             self._was_watched = True
             unpatched.sleep(_WATCH_S)
-            if _thread_cpu_ns(self.ident) != used:
+            thread = cut.threads.get(self.ident)
+            # On a busy machine a thread may use no time because it gets none.
+            if thread_cpu_ns(self.ident) != used or is_runnable(thread and thread.native_id):
                 return None
         return (id(frame), frame.f_lasti, used)
 
@@ -146,14 +151,6 @@ class AsyncioLoop:
         handle = asyncio.Handle(work, (), loop)
         ready.append(handle)
         return handle.cancel
-
-
-def _thread_cpu_ns(ident: int) -> int | None:
-    """Processor time that a thread has used; None where the system does not tell."""
-    try:
-        return time.clock_gettime_ns(time.pthread_getcpuclockid(ident))
-    except (AttributeError, OSError):
-        return None
 
 
 def _nothing() -> None:

@@ -63,6 +63,7 @@ class WaitReader:
                     ref = described.ref
                 else:
                     ref = self._cut.resource(target, kind) or self.future(waiter)
+                    self._note_recorded_holders(target)
                 return make(Wait, (kind, op, (ref,), None, None)), target, ref
         if rule is None:
             ref = self.future(waiter)
@@ -81,6 +82,16 @@ class WaitReader:
             ref = self._task_group(task, target)
             return Wait("joinset", None, (ref,)), target, ref
         raise LookupError(f"no such kind of wait: {rule.kind}")
+
+    def _note_recorded_holders(self, target: Any) -> None:
+        """anyio writes down who owns a lock and who borrowed from a limiter."""
+        if not type(target).__module__.startswith("anyio."):
+            return
+        owner = static_get(target, "_owner_task")
+        borrowers = static_get(target, "_borrowers")
+        for holder in [owner, *(borrowers if type(borrowers) is set else ())]:
+            if hasattr(holder, "get_coro"):
+                self._cut.holds(target, task_ref(holder, self._cut), "recorded", inferred=False)
 
     def _without_target(
         self, rule: Rule, waiter: Any, link: Any, code: Any

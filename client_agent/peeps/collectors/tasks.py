@@ -86,6 +86,8 @@ class Tasks:
     """Futures that are waited for and tell nothing about who will set them, by id."""
     setters: dict[Ref, set[Ref]] = field(default_factory=dict)
     """Bare future -> tasks that have it in a local variable."""
+    answers: dict[Ref, Ref] = field(default_factory=dict)
+    """Queue in which a thread waits for a call's result -> task that runs the call."""
     files: dict[Ref, int] = field(default_factory=dict)
     """Nodes that stand for a file descriptor alone."""
 
@@ -308,6 +310,8 @@ def build_tasks(tasks: Tasks, graph: Graph, seen: Seen) -> None:
         for setter in setters:
             how = "it has the future in a local variable"
             graph.edge(node, graph.ref(setter), "needs", relation="may set it", inferred=how)
+    for queue, task in tasks.answers.items():
+        graph.edge(graph.ref(queue), graph.ref(task), "needs", relation="answered by")
     for ref, descriptor in tasks.files.items():
         graph.node(*ref, label=f"file descriptor {descriptor}", fd=descriptor)
     stacks: dict[tuple[Spot, ...], tuple[list[str], dict[str, Any]]] = {}
@@ -358,6 +362,9 @@ def _build_task(
     node = graph.node_by_id(graph.id(kind, key), kind, label, attrs)
     if is_blocked and row.state != RUNNING and row.loop:
         why = "its loop does not turn"
+        graph.edge(node, graph.ref(row.loop), "needs", inferred=why)
+    if row.state == RUNNABLE and cut.get("ready_while_parked") and row.loop:
+        why = "it is ready to run, but its loop sleeps and nothing wakes it"
         graph.edge(node, graph.ref(row.loop), "needs", inferred=why)
     apart = seen.apart.get(row.loop) if row.loop else None
     for ref in wait.needs if wait else ():

@@ -13,10 +13,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from ..cpu_time import about_to_wake
 from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
-from ..statics import static_get
+from ..statics import static_get, static_path
 
 
 class TrioLoop:
@@ -46,9 +47,11 @@ class TrioLoop:
         return frame if isinstance(timeout, int | float) and timeout > 0 else None
 
     def ready_count(self) -> int:
-        """How many tasks are scheduled to be stepped."""
+        """How many tasks are scheduled in a sleeping run that nothing is about to wake."""
         runner = self.runner
-        return 0 if runner is None else len(runner.runq)
+        if runner is None or about_to_wake(static_path(runner, "io_manager._epoll")):
+            return 0
+        return len(runner.runq)
 
     def step(self, cut: Cut) -> object | None:
         """The task that runs and how often it was scheduled before."""

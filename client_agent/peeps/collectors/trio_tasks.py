@@ -111,6 +111,7 @@ class TrioTasks:
         chain, shape = self._reader.read(coroutine)
         note_holdings(cut, ref, chain, shape)
         self._note_worker_token(ref, chain, shape, cut)
+        note_call_from_thread(ref, chain, shape, cut, tasks)
         wait = target = target_ref = None
         if static_get(task, "_next_send_fn") is not None:
             state = RUNNABLE
@@ -195,6 +196,16 @@ class TrioTasks:
                     for value in values
                 ):
                     cut.holds(limiter, ref, "its worker thread borrowed a token")
+
+
+def note_call_from_thread(ref: Ref, chain: list[Any], shape: Shape, cut: Cut, tasks: Tasks) -> None:
+    """A thread that called from_thread.run waits at a queue for this task to put the result."""
+    for link, code in zip(chain, shape.codes, strict=True):
+        if code.co_qualname in ("Run.run", "Run.run_system") and code.co_argcount:
+            queue = static_get(argument_at(link, code, 0), "queue")
+            found = cut.resource(queue) if queue is not MISSING else None
+            if found is not None:
+                tasks.answers[found] = ref
 
 
 def task_ref(task: Any, cut: Cut) -> Ref:
