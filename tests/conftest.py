@@ -1,11 +1,17 @@
 """Fixtures that every kind of test may use."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio_asyncio._loop
 
-from .support.daemon import Daemon
+# trio-asyncio gives the whole process its own kind of event loop. The daemon is alone in its
+# process, but here the agent's tests run asyncio as their hosts do: give it back to them.
+asyncio.new_event_loop = asyncio.events.new_event_loop = trio_asyncio._loop._orig_loop_new
+
+from .support.daemon import Daemon  # noqa: E402
 
 
 @pytest.fixture
