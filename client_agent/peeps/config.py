@@ -1,7 +1,7 @@
 """What the environment asks of the agent. Decides how the variables are read; a bad value is an
 error text here, never an exception in the host: the agent stays off and `peeps.status()` tells.
 
-Variables: docs/configuration.md.
+Variables: docs/operations.md.
 """
 
 import os

@@ -293,7 +293,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _refuse_exposure(config: Config) -> None:
-    """security.md section 7: beyond loopback only with a token, knowingly."""
+    """docs/security.md: beyond loopback only with a token, knowingly."""
     for name, address in (("PEEPS_LISTEN", config.listen), ("PEEPS_HTTP", config.http)):
         if address.is_loopback:
             continue

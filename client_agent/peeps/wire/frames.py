@@ -4,7 +4,7 @@ Decides where a frame starts and ends, and that its length is allowed, before an
 stored. Refuses to know what a frame means, and where bytes come from. Memory grows with the
 bytes that arrived, never with the length that was announced.
 
-Protocol rule: u32 big-endian length N, then N bytes, 1 <= N <= limit (seed 002, design.md).
+Protocol rule: u32 big-endian length N, then N bytes, 1 <= N <= limit (docs/protocol.md).
 """
 
 import struct

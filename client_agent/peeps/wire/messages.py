@@ -3,7 +3,7 @@
 Decides what a well-formed request or hello is. Graph replies are not here: the agent writes
 them in chunks (peeps.serialise) and the daemon reads them typed (peepsd.core.reply), because
 both must stay cheap for a hundred megabytes. Unknown fields are ignored, so that either end
-may be newer than the other (seed 002, design.md).
+may be newer than the other (docs/protocol.md).
 """
 
 import json

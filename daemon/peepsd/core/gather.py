@@ -2,7 +2,7 @@
 
 Decides statuses and deadlines. Refuses to know clocks, tasks, sockets and rows: every method is
 synchronous and takes the time (nanoseconds of any one monotonic clock). Protocol: seed 002
-steps 3 to 5; design.md "Rules"; security.md section 10 for chronic non-responders.
+steps 3 to 5; chronic non-responders: docs/protocol.md.
 
 A seat is one connection's place in the snapshot, its identity frozen at the broadcast. It ends
 exactly once, in one of four statuses; what comes after that is told to be late or duplicate.

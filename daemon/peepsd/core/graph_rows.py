@@ -2,7 +2,7 @@
 
 Decides what one malformed piece costs: a bad node costs that node, a bad edge that edge.
 Refuses to know who sent it and which message it came in. Structure that the protocol does not
-name is skipped, never built (security.md section 6), so that 128 MiB of `[],` cost milliseconds
+name is skipped, never built, so that 128 MiB of `[],` cost milliseconds
 and no memory.
 
 The happy path decodes all nodes in one typed call; only if that fails is each decoded alone.

@@ -1,7 +1,7 @@
 """Who a process says it is, made safe to store, print and use as a key.
 
 Decides names, proc_keys and how twins are told apart. Refuses to know connections.
-Rules: design.md "Identity"; names are NFC, without control or format characters, at most
+Names are NFC, without control or format characters, at most
 128 bytes (they reach terminals, file names and pages).
 """
 

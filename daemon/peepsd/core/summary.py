@@ -22,7 +22,7 @@ class SnapshotSummary:
         return sum(p.status is status for p in self.processes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of POST /api/jump-now (design.md "HTTP")."""
+        """The JSON object of POST /api/jump-now."""
         return {
             "snapshot_id": self.snapshot_id,
             "requested": len(self.processes),

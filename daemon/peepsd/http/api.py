@@ -1,4 +1,4 @@
-"""The daemon's own HTTP API: requests to calls, results to JSON (design.md "HTTP").
+"""The daemon's own HTTP API: requests to calls, results to JSON.
 
 Decides what a well-formed request is. Refuses to know how a snapshot is taken, what SQL means
 and who may ask (http.guard).

@@ -4,7 +4,7 @@ Decides when a peer is cut: a forbidden length, a stall inside a frame, a hello 
 come, a request that it has not read. Whatever goes wrong here stays here. Refuses to know what
 messages mean (net.intake) and who accepts connections (net.listener).
 
-Protocol: seed 002 "Server side"; channel of 32 (design.md "Rules").
+Protocol: docs/protocol.md.
 """
 
 import math
