@@ -63,9 +63,9 @@ class Agent:
         return bool(self._ended.locked())
 
     def start(self) -> None:
-        """Start the thread, unless it runs."""
+        """Start the thread, unless it runs; one that was asked to end and has not, goes on."""
+        self._leave = False
         if self._ended.acquire(False):
-            self._leave = False
             self.ident = unpatched.start_new_thread(self._run, ())
 
     def stop(self, seconds: float = 2.0) -> bool:
