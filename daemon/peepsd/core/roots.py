@@ -112,6 +112,8 @@ def _nobody(node: Node) -> str:
         return "it is taken, and by whom cannot be seen"
     if node.kind in ("notify", "condition", "oncecell"):
         return "nobody who would set it can be seen"
+    if node.kind == "event_loop":
+        return "it sleeps although there is work for it: nobody has woken it"
     if node.kind == "barrier":
         return "others must arrive, and have not"
     if node.kind == "future":
