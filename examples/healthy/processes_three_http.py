@@ -23,11 +23,12 @@ from starlette.routing import Route
 
 NAMES = ("prices", "stock", "suppliers")
 one_at_a_time = asyncio.Lock()
+client = httpx.AsyncClient(timeout=None, trust_env=False)
 
 
 async def quote(request: Request) -> Response:
     hops = int(request.query_params["hops"])
-    async with one_at_a_time, httpx.AsyncClient(timeout=None, trust_env=False) as client:
+    async with one_at_a_time:
         if hops == 0:
             await asyncio.sleep(0.005)
             return PlainTextResponse("12")
@@ -42,11 +43,11 @@ def run_all() -> None:
         command = [sys.executable, __file__, str(listener.fileno()), urls[(n + 1) % 3]]
         env = {**os.environ, "PEEPS_PROCESS_NAME": name}
         children.append(subprocess.Popen(command, pass_fds=[listener.fileno()], env=env))
-    with httpx.Client(timeout=None, trust_env=False) as client:
-        client.get(f"{urls[0]}?hops=2")
+    with httpx.Client(timeout=None, trust_env=False) as caller:
+        caller.get(f"{urls[0]}?hops=2")
         print("running", flush=True)
         while True:
-            client.get(f"{urls[0]}?hops=2")
+            caller.get(f"{urls[0]}?hops=2")
 
 
 if len(sys.argv) == 1:

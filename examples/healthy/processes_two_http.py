@@ -23,11 +23,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 order_lock = asyncio.Lock()
+client = httpx.AsyncClient(timeout=None, trust_env=False)
 
 
 async def fetch(path: str) -> Response:
-    async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
-        return PlainTextResponse((await client.get(f"http://{OTHER}{path}")).text)
+    return PlainTextResponse((await client.get(f"http://{OTHER}{path}")).text)
 
 
 async def place_order(request: Request) -> Response:
@@ -55,11 +55,11 @@ def run_both() -> None:
         command = [sys.executable, __file__, str(fd), at[other]]
         env = {**os.environ, "PEEPS_PROCESS_NAME": name}
         children.append(subprocess.Popen(command, pass_fds=[fd], env=env))
-    with httpx.Client(timeout=None, trust_env=False) as client:
-        client.get(f"http://{at['orders']}/order")
+    with httpx.Client(timeout=None, trust_env=False) as caller:
+        caller.get(f"http://{at['orders']}/order")
         print("running", flush=True)
         while True:
-            client.get(f"http://{at['orders']}/order")
+            caller.get(f"http://{at['orders']}/order")
 
 
 if len(sys.argv) == 1:

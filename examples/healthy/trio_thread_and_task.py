@@ -6,7 +6,7 @@ hold."""
 # dependencies = ["trio"]
 #
 # [tool.peeps]
-# forbidden = [[["lock"], ["task", "save"]]]
+# forbidden = []
 # ///
 
 import trio

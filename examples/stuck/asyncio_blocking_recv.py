@@ -7,7 +7,7 @@ event loop waits in recv, with everything that runs on it."""
 # [tool.peeps]
 # root = "blocked_loop"
 # deadlock = false
-# chains = [[["task", "health"], ["task", "price"]]]
+# chains = [[["task", "health"], ["event_loop"], ["task", "price"]]]
 # ///
 
 import asyncio

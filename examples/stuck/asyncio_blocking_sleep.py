@@ -7,7 +7,7 @@ handlers beside it with it."""
 # [tool.peeps]
 # root = "blocked_loop"
 # deadlock = false
-# chains = [[["task", "ticker"], ["task", "handler"]]]
+# chains = [[["task", "ticker"], ["event_loop"], ["task", "handler"]]]
 # ///
 
 import asyncio

@@ -7,7 +7,7 @@ coming true. It never awaits, so nothing else on its loop runs."""
 # [tool.peeps]
 # root = "blocked_loop"
 # deadlock = false
-# chains = [[["task", "websocket"], ["task", "normalise"]]]
+# chains = [[["task", "websocket"], ["event_loop"], ["task", "normalise"]]]
 # ///
 
 import asyncio

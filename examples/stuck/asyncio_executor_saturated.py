@@ -7,7 +7,7 @@ stand in the queue behind the first."""
 # [tool.peeps]
 # root = "cycle"
 # deadlock = true
-# chains = [[["task", "report"], ["thread", "render"], ["future"], ["executor"]]]
+# chains = [[["task", "report"], ["future"], ["thread", "render"], ["future"], ["executor"]]]
 # ///
 
 import asyncio

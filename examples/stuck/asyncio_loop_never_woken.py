@@ -7,7 +7,7 @@ there, but the loop sleeps in select and nothing wakes it."""
 # [tool.peeps]
 # root = "unknown"
 # deadlock = false
-# chains = [[["task", "measure"], ["future"]]]
+# chains = [[["task", "measure"], ["event_loop"]]]
 # ///
 
 import asyncio

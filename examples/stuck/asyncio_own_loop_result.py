@@ -7,7 +7,7 @@ it: the loop waits for itself."""
 # [tool.peeps]
 # root = "cycle"
 # deadlock = true
-# chains = [[["task", "look_up"], ["task", "request"]]]
+# chains = [[["task", "request"], ["thread"], ["future"], ["event_loop"]]]
 # ///
 
 import asyncio

@@ -4,9 +4,9 @@
 # requires-python = ">=3.11"
 #
 # [tool.peeps]
-# root = "external"
+# root = "unknown"
 # deadlock = false
-# chains = [[["task", "convert"], ["command"]]]
+# chains = [[["task", "convert"], ["command"], ["rx"]]]
 # ///
 
 import asyncio

@@ -7,7 +7,8 @@ a count that cannot reach zero, while the worker waits for the next job."""
 # [tool.peeps]
 # root = "unknown"
 # deadlock = false
-# chains = [[["task", "main"], ["queue"]], [["task", "worker"], ["queue"]]]
+# chains = [[["task", "main"], ["queue"]]]
+# also = [[["task", "worker"], ["queue"]]]
 # ///
 
 import asyncio

@@ -7,7 +7,8 @@ leads through the queue; the queue itself does not know its consumer, who waits 
 # [tool.peeps]
 # root = "unknown"
 # deadlock = false
-# chains = [[["task", "ingest"], ["queue"]], [["task", "upload"], ["sleep"]]]
+# chains = [[["task", "ingest"], ["queue"]]]
+# also = [[["task", "upload"], ["sleep"]]]
 # ///
 
 import asyncio

@@ -7,7 +7,10 @@ that needs the lock. Task, thread and task wait in a ring."""
 # [tool.peeps]
 # root = "cycle"
 # deadlock = true
-# chains = [[["task", "save"], ["thread|future"], ["*"], ["task", "read_settings"], ["lock"]]]
+# chains = [[
+#     ["task", "save"], ["future"], ["thread", "encode"], ["future"], ["task", "read_settings"],
+#     ["lock"],
+# ]]
 # ///
 
 import asyncio

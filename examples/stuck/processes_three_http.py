@@ -30,12 +30,13 @@ from starlette.routing import Route
 
 NAMES = ("prices", "stock", "suppliers")
 one_at_a_time = asyncio.Lock()
+client = httpx.AsyncClient(timeout=None, trust_env=False)
 
 
 async def quote(request: Request) -> Response:
     if one_at_a_time.locked():
         print("stuck", flush=True)
-    async with one_at_a_time, httpx.AsyncClient(timeout=None, trust_env=False) as client:
+    async with one_at_a_time:
         return PlainTextResponse((await client.get(NEXT_URL)).text)
 
 

@@ -28,11 +28,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 order_lock = asyncio.Lock()
+client = httpx.AsyncClient(timeout=None, trust_env=False)
 
 
 async def fetch(path: str) -> Response:
-    async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
-        return PlainTextResponse((await client.get(f"http://{OTHER}{path}")).text)
+    return PlainTextResponse((await client.get(f"http://{OTHER}{path}")).text)
 
 
 async def place_order(request: Request) -> Response:

@@ -5,9 +5,9 @@ the parent waits for the child."""
 # requires-python = ">=3.11"
 #
 # [tool.peeps]
-# root = "external"
-# deadlock = false
-# chains = [[["thread", "MainThread"], ["command"]]]
+# root = "cycle"
+# deadlock = true
+# chains = [[["thread", "MainThread"], ["command"], ["rx"]]]
 # ///
 
 import subprocess

@@ -7,7 +7,7 @@
 # [tool.peeps]
 # root = "blocked_loop"
 # deadlock = false
-# chains = [[["task", "blink"], ["task", "calibrate"]]]
+# chains = [[["task", "blink"], ["event_loop"], ["task", "calibrate"]]]
 # ///
 
 import time

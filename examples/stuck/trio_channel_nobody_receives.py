@@ -8,7 +8,7 @@ still open somewhere: the sender sees a full channel instead of a broken one."""
 # [tool.peeps]
 # root = "unknown"
 # deadlock = false
-# chains = [[["task", "send_metrics"], ["tx|queue"]]]
+# chains = [[["task", "send_metrics"], ["tx"], ["rx"]]]
 # ///
 
 import trio

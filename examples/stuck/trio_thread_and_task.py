@@ -8,7 +8,9 @@ something that needs the same lock."""
 # [tool.peeps]
 # root = "cycle"
 # deadlock = true
-# chains = [[["task", "save"], ["thread", "write_file"], ["task", "next_number"], ["lock"]]]
+# chains = [
+#     [["task", "save"], ["thread", "write_file"], ["queue"], ["task", "next_number"], ["lock"]],
+# ]
 # ///
 
 import trio

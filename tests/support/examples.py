@@ -26,7 +26,9 @@ class Example:
     """Kind of what the chains end at: cycle, blocked_loop, external, unknown, running, sleeping."""
     deadlock: bool
     chains: tuple[Any, ...]
-    """What must be found: lists of steps (see pictures.py)."""
+    """What must be found, each ending at the root: lists of steps (see pictures.py)."""
+    also: tuple[Any, ...]
+    """Chains beside them, whatever they end at."""
     forbidden: tuple[Any, ...]
     """Pairs of steps between which there must be no `needs` edge."""
 
@@ -53,6 +55,7 @@ def read_example(path: Path) -> Example:
         expected.get("root", "none"),
         expected.get("deadlock", False),
         tuple(expected.get("chains", ())),
+        tuple(expected.get("also", ())),
         tuple(expected.get("forbidden", ())),
     )
 

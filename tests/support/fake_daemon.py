@@ -45,6 +45,9 @@ class FakeDaemon:
         self._changed = threading.Condition()
         self._connections: list[Connection] = []
         self._snapshot_id = 0
+        self.stop_reading = False
+        """Whether new connections are left unread; they are in `unread`."""
+        self.unread: list[Connection] = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self.dashboard = f"127.0.0.1:{self.port}"
@@ -58,10 +61,13 @@ class FakeDaemon:
 
     def close(self) -> None:
         """Hang up on everybody and stop listening."""
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # closed before
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self.connections():
             self.hang_up(connection)
+        for connection in self.unread:
+            connection.socket.close()
 
     def hang_up(self, connection: Connection) -> None:
         """End one connection."""
@@ -115,6 +121,9 @@ class FakeDaemon:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
+            if self.stop_reading:
+                self.unread.append(Connection(peer))
+                continue
             threading.Thread(target=self._read, args=(Connection(peer),), daemon=True).start()
 
     def _read(self, connection: Connection) -> None:

@@ -7,9 +7,12 @@ fits. Each node of a chain needs the next one.
 """
 
 import json
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 Step = Sequence[str]
@@ -81,6 +84,21 @@ class Picture:
                 nodes.append(Box(row["id"], row["kind"], row["label"], reply["process"], attrs))
             edges += [(e["src"], e["dst"], e["kind"], _attributes(e)) for e in graph["edges"]]
         return cls(nodes, edges)
+
+    @classmethod
+    def of_database(cls, path: Path, snapshot_id: int) -> "Picture":
+        """From what peepsd stored."""
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            rows = db.execute(
+                "select id, kind, label, process, attrs_json from nodes where snapshot_id = ?",
+                (snapshot_id,),
+            )
+            boxes = [Box(*row[:4], json.loads(row[4])) for row in rows]
+            edges = db.execute(
+                "select src_id, dst_id, kind, attrs_json from edges where snapshot_id = ?",
+                (snapshot_id,),
+            )
+            return cls(boxes, [(a, b, kind, json.loads(attrs)) for a, b, kind, attrs in edges])
 
     def find(self, chain: Sequence[Step], closes: bool = False) -> list[Box] | None:
         """Nodes that are that chain; with `closes`, the last needs an earlier one."""
