@@ -14,20 +14,19 @@ Refuses to know how libraries keep their sockets (`connections`) and what the ke
 (`socket_table`).
 """
 
-import select
 import weakref
 from collections.abc import Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
-from .. import unpatched
 from ..awaitables import slots
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
 from . import socket_table
 from .connections import ConnectionFinder, Handle
 from .frame_values import View
-from .socket_addresses import Pair, ip_address, ip_pair
+from .socket_addresses import Pair, ip_address
+from .socket_pairs import Resolver, has_room
 from .thread_waits import ThreadWait
 
 READ, WRITE = "read", "write"
@@ -71,8 +70,7 @@ class Sockets:
         self._barren: dict[tuple[int, ...], int] = {}
         """Chains of code without any connection, by the ids of their code, and how often."""
         self._libraries: dict[int, str] = {}
-        self._known: dict[int, tuple[weakref.ref[Any], Pair]] = {}
-        """Connections of sockets by id: the addresses of a connected socket never change."""
+        self._resolver = Resolver()
         self._sightings: dict[Ref, Sighting] = {}
         self._scope = ""
 
@@ -192,17 +190,17 @@ class Sockets:
             if sighting.op == "accept":
                 _build_listener(graph, graph.ref(ref), sighting.waits_on)
                 continue
-            waited = self._resolve(sighting.waits_on)
+            waited = self._resolver.pair(sighting.waits_on)
             if waited is not None and not _is_merely_sending(ref, sighting):
                 self._build_wait(graph, graph.ref(ref), waited, sighting.op, rows)
-            pair = self._resolve(sighting.serves)
+            pair = self._resolver.pair(sighting.serves)
             if pair is not None:
                 self._end(graph, pair, rows)
                 if pair != waited or sighting.op != READ:
                     served.setdefault(pair, []).append((ref, sighting))
         for pair, servers in served.items():
             self._build_servers(graph, pair, servers)
-        self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
+        self._resolver.forget_the_dead()
 
     def _build_all(
         self,
@@ -275,36 +273,6 @@ class Sockets:
         label = f"{pair.family} {pair.local.text} > {pair.remote.text}"
         return graph.node_by_id(pair.id(self._scope), "socket", label, attrs)
 
-    def _resolve(self, handle: Handle | None) -> Pair | None:
-        if handle is None:
-            return None
-        if type(handle) is tuple:
-            return ip_pair("tcp", *handle)
-        if type(handle) is int:
-            return _unix_pair(handle)
-        assert isinstance(handle, weakref.ref)
-        found = handle()
-        if found is None:
-            return None
-        known = self._known.get(id(found))
-        if known is not None and known[0]() is found:
-            return known[1]
-        pair = _ask(found)
-        if pair is not None:
-            self._known[id(found)] = (handle, pair)
-        return pair
-
-
-def _ask(connection: Any) -> Pair | None:
-    try:
-        local = connection.getsockname()
-        if type(local) is not tuple:
-            return _unix_pair(connection.fileno())
-        family = "tcp" if connection.type & 0xF == 1 else "udp"
-        return ip_pair(family, local, connection.getpeername())
-    except OSError:
-        return None
-
 
 def _build_listener(graph: Graph, node: str, handle: Handle | None) -> None:
     """Who waits for connections waits for anybody: there is no other end yet."""
@@ -320,22 +288,8 @@ def _build_listener(graph: Graph, node: str, handle: Handle | None) -> None:
 
 
 def _is_merely_sending(ref: Ref, sighting: Sighting) -> bool:
-    """Whether a thread was seen in a send that has nothing to wait for: there is room."""
-    found = sighting.waits_on() if isinstance(sighting.waits_on, weakref.ref) else None
-    if ref[0] != "thread" or sighting.op != WRITE or found is None:
-        return False
-    try:
-        poll = unpatched.poll()
-        poll.register(found.fileno(), select.POLLOUT)
-        return bool(poll.poll(0))
-    except (OSError, ValueError):
-        return True  # it has been closed meanwhile
-
-
-def _unix_pair(descriptor: int) -> Pair | None:
-    inode = socket_table.inode_of(descriptor)
-    row = socket_table.unix_socket(inode) if inode is not None else None
-    return row.pair if row is not None else None
+    """Whether a thread was seen in a send that has nothing to wait for."""
+    return ref[0] == "thread" and sighting.op == WRITE and has_room(sighting.waits_on)
 
 
 def _wakes_a_loop(views: Sequence[View]) -> bool:
