@@ -5,7 +5,7 @@ room in the pipe, and the parent reads only after the join."""
 # requires-python = ">=3.11"
 #
 # [tool.peeps]
-# root = "external"
+# root = "unknown"
 # deadlock = false
 # chains = [[["thread", "collect"], ["command"]]]
 # ///

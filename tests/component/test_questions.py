@@ -318,3 +318,48 @@ def test_attributes_may_be_anything(number: int, tmp_path: Path) -> None:
     for kind in ("task", "queue", "event_loop"):
         ask(path, "node", subject=f"{kind}:1")
         ask(path, "why", subject=f"{kind}:1")
+
+
+def a_request(path: Path, age_s: float) -> Path:
+    db = new_database(path)
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("web", 1)
+    s.process("db", 2)
+    s.node("task:web-1/1", "web-1", "call", at="/w.py:1 call")
+    s.node("task:db-2/1", "db-2", "serve", at="/d.py:1 serve")
+    s.node("request:t-1", "web-1", "GET /price", age_s=age_s)
+    s.node("response:t-1", "db-2", "GET /price", age_s=age_s)
+    s.node("notify:db-2/1", "db-2", "never")
+    s.chain("task:web-1/1", "request:t-1", "response:t-1", "task:db-2/1", "notify:db-2/1")
+    s.node("socket:tcp:1>2", "db-2")
+    db.close()
+    return path
+
+
+def test_a_request_that_tells_its_age(tmp_path: Path) -> None:
+    young = ask(a_request(tmp_path / "young.sqlite", 0.2), "check")
+    old = ask(a_request(tmp_path / "old.sqlite", 42.0), "check")
+    assert not any(f["kind"] == "old-request" for f in young["findings"])
+    (finding,) = (f for f in old["findings"] if f["kind"] == "old-request")
+    assert (
+        "request 'GET /price' (web-1) has been open for 42 s; task 'serve'" in finding["sentence"]
+    )
+    assert finding["evidence"][0].startswith("at the calling end: task 'call' (web-1")
+    assert "event 'never'" in finding["evidence"][1]
+
+
+def test_a_child_that_takes_part_is_looked_into(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("parent", 1)
+    s.process("child", 2)
+    s.node("thread:parent-1/1", "parent-1", "MainThread")
+    s.node("command:parent-1/c", "parent-1", "Popen", child_pid=2)
+    s.node("thread:child-2/1", "child-2", "MainThread")
+    s.node("lock:child-2/l", "child-2", "taken")
+    s.edge("thread:parent-1/1", "command:parent-1/c")
+    s.edge("thread:child-2/1", "lock:child-2/l")
+    db.close()
+    why = ask(tmp_path / "d.sqlite", "why", subject="parent")
+    assert steps(why) == ["MainThread", "Popen", "MainThread", "taken"]
+    assert why["root"]["reason"] == "it is taken, and by whom cannot be seen"

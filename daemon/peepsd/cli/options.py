@@ -85,8 +85,10 @@ def asking(*, at: bool = True, fresh: bool = True) -> Callable[[F], F]:
         def run(
             json_: bool, db: str | None, url: str | None, at_: str | None = None, **rest: Any
         ) -> Any:
-            before = click.get_current_context().find_root().params  # peeps --db FILE why
+            context = click.get_current_context()
+            before = context.find_root().params  # peeps --db FILE why
             source = open_source(db or before.get("db"), url or before.get("url"))
+            context.call_on_close(source.close)
             wanted = int(at_) if at_ and at_ != "latest" else None
             take = fresh and source.is_live and at_ is None
             return command(Asking(source, Out(), json_, wanted, take), **rest)

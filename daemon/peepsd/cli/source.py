@@ -36,6 +36,10 @@ class Source(Protocol):
         """Take a snapshot now; the summary of POST /api/jump-now."""
         ...
 
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
     def connections(self) -> Json:
         """Who is connected."""
         ...
@@ -59,6 +63,9 @@ class FileSource:
     def jump(self, timeout_ms: int | None = None) -> Json:
         """There is nobody to ask."""
         raise BadRequest("a snapshot needs a running peepsd, not a file: leave --db out")
+
+    def close(self) -> None:
+        """Files are opened for each question alone."""
 
     def connections(self) -> Json:
         """There is nobody connected."""
@@ -127,6 +134,10 @@ class LiveSource:
     def jump(self, timeout_ms: int | None = None) -> Json:
         """See Source."""
         return self._request("POST", "/api/jump-now", json=_given({"timeout_ms": timeout_ms}))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
 
     def connections(self) -> Json:
         """See Source."""

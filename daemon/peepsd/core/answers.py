@@ -13,7 +13,7 @@ from typing import Literal
 
 from . import blockers, confidence, phrases, roots
 from .confidence import Confidence
-from .nodes import PEOPLE, Node, kind_of
+from .nodes import PEOPLE, Node, child_pid, kind_of
 from .roots import Root, RootKind
 from .snapshot_graph import SnapshotGraph
 from .waits import Deadlock, WaitGraph
@@ -311,7 +311,7 @@ def root_of(snapshot: SnapshotGraph, end: int) -> Root:
     node_id = snapshot.graph.ids[end]
     node = snapshot.node(node_id)
     if end in snapshot.blocking():
-        return roots.blocking(node)
+        return roots.BLOCKING
     if listeners := snapshot.wires.idle.get(end):
         other = snapshot.path(listeners[:1])[0]
         return Root(
@@ -319,8 +319,8 @@ def root_of(snapshot: SnapshotGraph, end: int) -> Root:
             f"the other end, {phrases.title(other)} {phrases.whereabouts(other)}, is itself"
             " waiting to hear from this connection",
         )
-    child = snapshot.process_with(node.number("child_pid")) if node.kind == "command" else None
-    if child is not None:
+    pid = child_pid(node.id, node.attrs.get("child_pid")) if node.kind == "command" else None
+    if (child := snapshot.process_with(pid)) is not None:
         return Root("external", f"it ends when process {child} does", is_idle=True)
     return roots.classify(node, snapshot.missing.get(node_id))
 

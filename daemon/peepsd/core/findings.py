@@ -137,17 +137,6 @@ def _lines(snapshot: SnapshotGraph, what: str, ids: Sequence[str], limit: int = 
 
 def _blocked_loop(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     node = snapshot.node(row["id"])
-    if roots.blocking(node) is roots.UNWOKEN:
-        return _make(
-            snapshot,
-            node.id,
-            kind="unwoken-loop",
-            severity="error",
-            title="An event loop sleeps although a task could run",
-            sentence=f"{_line(snapshot, node.id)}: {roots.UNWOKEN.reason}.",
-            evidence=_lines(snapshot, "waits for it:", _needed_by(snapshot, row["loop_id"])),
-            query="blocked-loops",
-        )
     waiting = row["waiters"]
     since = f" for {_number(row['seconds'])} s" if row["seconds"] else ""
     held_up = (
@@ -163,6 +152,20 @@ def _blocked_loop(snapshot: SnapshotGraph, row: Row) -> Finding | None:
         evidence=[f"innermost frame: {node.stack[-1]}"] if node.stack else [],
         query="blocked-loops",
         key=f"blocked-loop {node.id} {node.place}",
+    )
+
+
+def _unwoken_loop(snapshot: SnapshotGraph, row: Row) -> Finding | None:
+    subject = row["task_id"] or row["id"]
+    return _make(
+        snapshot,
+        subject,
+        kind="unwoken-loop",
+        severity="error",
+        title="An event loop sleeps although a task could run",
+        sentence=f"{_line(snapshot, subject)}: {roots.UNWOKEN.reason}.",
+        evidence=_lines(snapshot, "waited for by", _needed_by(snapshot, subject)),
+        query="unwoken-loops",
     )
 
 
@@ -198,8 +201,9 @@ def _full_queue(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     # A counter that stands still tells that nothing is taken out; without one, whoever moves in
     # that process may be the consumer.
     stands_still = row["unfinished"] is not None or not row["something_moves"]
-    if not stands_still:
-        return None
+    kind_of_queue = str(snapshot.node(queue).attrs.get("type"))
+    if not stands_still or kind_of_queue.startswith("multiprocessing"):
+        return None  # of the latter, whoever takes out is in another process
     full = f" ({_number(row['occupancy'])} of {_number(capacity)})" if capacity else ""
     return _make(
         snapshot,
@@ -315,12 +319,37 @@ def _old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     )
 
 
+def _open_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
+    """A request that tells its age, seen at both ends."""
+    age = row["age_s"]
+    if not isinstance(age, (int, float)) or age < OLD_REQUEST_S or row["response_id"] is None:
+        return None
+    server = row["server_id"] or row["response_id"]
+    return _make(
+        snapshot,
+        row["id"],
+        kind="old-request",
+        severity="warning",
+        title="A request to another process does not end",
+        sentence=f"{_line(snapshot, row['id'])} has been open for {_number(age)} s;"
+        f" {_line(snapshot, server)} works on it.",
+        evidence=[
+            f"at the calling end: {_line(snapshot, row['caller_id'] or row['id'])}",
+            f"at the serving end: {answers.explain(snapshot, server).sentence}",
+        ],
+        query="oldest-requests",
+        lasts=_LASTING,
+    )
+
+
 RULES: dict[str, Interpret] = {
     "unanswered": _unanswered,
     "blocked-loops": _blocked_loop,
+    "unwoken-loops": _unwoken_loop,
     "exhausted-pools": _exhausted_pool,
     "unserved": _unserved,
     "full-queues": _full_queue,
+    "oldest-requests": _open_request,
     "requests-between": _old_request,
     "shielded-tasks": _shielded,
     "open-scopes": _open_scope,

@@ -33,6 +33,14 @@ def proc_key_of(node_id: str) -> str | None:
     return origin if slash else None
 
 
+def child_pid(node_id: str, told: object) -> int | None:
+    """The pid of a child process: as its node tells it (`child_pid`), else from `.../pid-N`."""
+    if isinstance(told, int) and not isinstance(told, bool):
+        return told
+    tail = node_id.rpartition("/pid-")[2]
+    return int(tail) if tail.isascii() and tail.isdigit() else None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where in the source something is. `line` counts from 1."""

@@ -55,14 +55,9 @@ BLOCKING = Root("blocked_loop", "it does not give its event loop back, so nothin
 
 UNWOKEN = Root(
     "unknown",
-    "it sleeps although a task of its event loop could run: nobody woke it"
+    "it could go on, but its event loop sleeps and nobody wakes it"
     " (was something set from another thread, without call_soon_threadsafe?)",
 )
-
-
-def blocking(node: Node) -> Root:
-    """The root that a node is which keeps an event loop from turning."""
-    return UNWOKEN if node.kind == "thread" and node.state == "idle" else BLOCKING
 
 
 def classify(node: Node, missing: Missing | None = None) -> Root:
@@ -94,8 +89,12 @@ def _actor(node: Node) -> Root:
             return BLOCKING
         case "running":
             return Root("running", "it is running")
+        case "runnable" if node.attrs.get("cut") == "parked":
+            return UNWOKEN
         case "runnable" | "scheduled" | "ready":
             return Root("running", "it can go on and waits for its turn")
+        case "idle" | "parked":
+            return Root("sleeping", "it is idle until there is something to do", is_idle=True)
         case "sleeping":
             return Root("sleeping", "it sleeps")
         case "done" | "finished":

@@ -147,7 +147,7 @@ class SnapshotGraph:
         known = self.nodes(ids)
         return [known[i] for i in ids]
 
-    def process_with(self, pid: float | None) -> str | None:
+    def process_with(self, pid: int | None) -> str | None:
         """The proc_key of the one process that has this pid; None: there is none, or several."""
         found = [p.proc_key for p in self.processes if pid is not None and p.pid == pid]
         return found[0] if len(found) == 1 else None

@@ -8,12 +8,13 @@ a worker process of the daemon, or in the command line.
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from ..core import wires
-from ..core.nodes import Node
+from ..core.nodes import Node, child_pid
 from ..core.roots import Missing
 from ..core.snapshot_graph import MARKERS, Marks, Process, SnapshotGraph, marks_of
 from ..errors import NotFound
@@ -80,7 +81,8 @@ class GraphReads:
             raise self._no_such(snapshot_id)
         processes = self.processes(snapshot_id)
         marks = self._marks()
-        found = wires.untangle(self._needs(), marks.any_of, marks.limited, self._writers())
+        edges = chain(self._needs(), self._children(processes))
+        found = wires.untangle(edges, marks.any_of, marks.limited, self._writers())
         missing = self._missing()
         self._find_owners(snapshot_id, missing, processes)
         return SnapshotGraph(
@@ -112,6 +114,25 @@ class GraphReads:
             " FROM edges WHERE kind = 'needs'"
         )
         return cursor
+
+    def _children(self, processes: list[Process]) -> Iterator[tuple[str, str, str | None]]:
+        """From a child process as its parent sees it to the main thread of that very process."""
+        keys = {p.pid: p.proc_key for p in processes if p.pid is not None}
+        commands = self.connection.execute(
+            "SELECT id, json_extract(attrs_json, '$.child_pid') FROM nodes WHERE kind = 'command'"
+        )
+        for command_id, told in commands.fetchall():
+            pid = child_pid(command_id, told)
+            proc_key = keys.get(pid) if pid is not None else None
+            if proc_key is None or sum(p.pid == pid for p in processes) > 1:
+                continue
+            threads = self.connection.execute(
+                "SELECT id FROM nodes WHERE kind = 'thread' AND proc_key = ?"
+                " AND json_extract(attrs_json, '$.name') = 'MainThread'",
+                (proc_key,),
+            )
+            for row in threads:
+                yield command_id, row[0], "a process ends when its main thread does"
 
     def _writers(self) -> frozenset[str]:
         """Tasks that wait to write to a socket, not to read from it."""

@@ -225,6 +225,20 @@ SELECT t.id, t.kind, {_NAME.format("t")} AS name, t.proc_key AS process,
  ORDER BY waiters DESC, t.id LIMIT ?1""",
     ),
     Pack(
+        "unwoken-loops",
+        "Which event loops sleep although something on them could run?",
+        f"""
+SELECT l.id, {_NAME.format("l")} AS loop, l.proc_key AS process,
+       json_extract(l.attrs_json, '$.ready_while_parked') AS ready,
+       (SELECT t.id FROM nodes t
+         WHERE t.snapshot_id = l.snapshot_id AND t.kind = 'task' AND t.proc_key = l.proc_key
+           AND json_extract(t.attrs_json, '$.loop') = l.id
+           AND json_extract(t.attrs_json, '$.state') = 'runnable' LIMIT 1) AS task_id
+  FROM nodes l
+ WHERE l.kind = 'event_loop' AND json_extract(l.attrs_json, '$.ready_while_parked') > 0
+ ORDER BY process, l.id LIMIT ?1""",
+    ),
+    Pack(
         "exhausted-pools",
         "Which semaphores, limiters and pools have nothing left while somebody waits?",
         f"""
@@ -317,13 +331,22 @@ SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.form
     ),
     Pack(
         "oldest-requests",
-        "Which requests between processes have waited longest?",
+        "Which requests between processes have been open longest, and who works on them?",
         f"""
-SELECT r.id, r.kind, {_NAME.format("r")} AS name, r.proc_key AS process,
-       {_attr("r", "age_ms", "elapsed_ms")} AS age_ms, {_LOCATION.format("r")} AS location
-  FROM nodes r
- WHERE r.kind IN ('request', 'response')
- ORDER BY age_ms DESC, r.id LIMIT ?1""",
+SELECT q.id, {_NAME.format("q")} AS request, q.proc_key AS process,
+       {_attr("q", "age_s")} AS age_s,
+       (SELECT e.src_id FROM edges e
+         WHERE e.snapshot_id = q.snapshot_id AND e.dst_id = q.id AND e.kind = 'needs' LIMIT 1)
+         AS caller_id,
+       r.id AS response_id, r.proc_key AS server_process,
+       (SELECT e.dst_id FROM edges e
+         WHERE e.snapshot_id = r.snapshot_id AND e.src_id = r.id AND e.kind = 'needs' LIMIT 1)
+         AS server_id
+  FROM nodes q
+  LEFT JOIN edges a ON a.snapshot_id = q.snapshot_id AND a.src_id = q.id AND a.kind = 'needs'
+  LEFT JOIN nodes r ON r.snapshot_id = q.snapshot_id AND r.id = a.dst_id AND r.kind = 'response'
+ WHERE q.kind = 'request'
+ ORDER BY age_s DESC, q.id LIMIT ?1""",
     ),
     Pack(
         "requests-between",
