@@ -363,3 +363,16 @@ def test_a_child_that_takes_part_is_looked_into(tmp_path: Path) -> None:
     why = ask(tmp_path / "d.sqlite", "why", subject="parent")
     assert steps(why) == ["MainThread", "Popen", "MainThread", "taken"]
     assert why["root"]["reason"] == "it is taken, and by whom cannot be seen"
+
+
+def test_a_task_is_found_by_its_function(tmp_path: Path) -> None:
+    """Before a part of another's name: trio calls its tasks module.function."""
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    s.node("task:p-1/1", "p-1", "<TrioToken.run_sync_soon task>")
+    s.node("task:p-1/2", "p-1", "__main__.ask")
+    s.node("task:p-1/3", "p-1", "Task-7", at="/x.py:1 poll")
+    db.close()
+    for text, node_id in (("ask", "task:p-1/2"), ("poll", "task:p-1/3"), ("Token", "task:p-1/1")):
+        assert ask(tmp_path / "d.sqlite", "why", subject=text)["subject"]["id"] == node_id

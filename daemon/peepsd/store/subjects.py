@@ -19,6 +19,16 @@ ACTORS_LIMIT = 200_000
 _NAME = "coalesce(json_extract(n.attrs_json, '$.name'), n.label, '')"
 
 
+_FITS = (
+    f"{_NAME} = ?2",
+    f"substr({_NAME}, -length(?2) - 1) = '.' || ?2",  # module.function, as trio names tasks
+    "substr(n.id, -length(?2)) = ?2",
+    "n.kind IN ('task', 'thread') AND json_extract(n.attrs_json, '$.\"ctx.function\"') = ?2",
+    f"instr({_NAME}, ?2)",
+)
+"""How a text may fit a node, the closest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A node, or a process with the nodes in it that could wait."""
@@ -40,7 +50,7 @@ def resolve(reads: GraphReads, snapshot: SnapshotGraph, text: str) -> Target:
     owner, _, name = text.rpartition("/")
     owner_key = find_process(snapshot, owner) if owner else None
     wanted = name if owner_key else text
-    for condition in (f"{_NAME} = ?2", "substr(n.id, -length(?2)) = ?2", f"instr({_NAME}, ?2)"):
+    for condition in _FITS:
         found = _matching(reads, snapshot_id, condition, wanted, owner_key)
         if len(found) == 1:
             return Target([found[0]["id"]])
