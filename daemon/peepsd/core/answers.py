@@ -1,126 +1,32 @@
 """Answers about one snapshot, as plain data: why, deadlocks, blockers.
 
-Decides what an answer holds; every front end (HTTP, command line, MCP) shows the same fields,
-written down in docs/answers.md. Refuses to know where the snapshot came from and how an answer
-is shown.
+Decides what an answer says (its shape: answer_shapes.py). Refuses to know where the snapshot came
+from and how an answer is shown.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Literal
 
 from . import blockers, confidence, phrases, roots
+from .answer_shapes import (
+    BlockerInfo,
+    Blockers,
+    DeadlockInfo,
+    Deadlocks,
+    NodeInfo,
+    RootInfo,
+    Step,
+    Why,
+)
 from .confidence import Confidence
 from .nodes import PEOPLE, Node, child_pid, kind_of
-from .roots import Root, RootKind
+from .roots import Root
 from .snapshot_graph import SnapshotGraph
 from .waits import Deadlock, WaitGraph
 
 LISTED = 100
 """So many nodes of a set are listed; its size is always told."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeInfo:
-    """What is shown of a node."""
-
-    id: str
-    kind: str
-    name: str
-    process: str
-    proc_key: str
-    state: str | None
-    location: str | None
-    function: str | None
-    missing: str | None = None
-    """Why no reply contained it; None: one did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One link of a chain; `relation` says how it follows upon the one before."""
-
-    node: NodeInfo
-    relation: str
-    inferred: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RootInfo:
-    """Where a chain ends."""
-
-    kind: RootKind
-    node: NodeInfo
-    reason: str
-    is_idle: bool = False
-    """It waits for work: nothing is wrong with that."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadlockInfo:
-    """One deadlock, or a candidate that no second snapshot has confirmed yet."""
-
-    id: str
-    """The same in two snapshots for the same knot."""
-    status: Literal["candidate", "confirmed"]
-    sentence: str
-    cycle: list[Step]
-    members: list[NodeInfo]
-    members_count: int
-    waiting: list[NodeInfo]
-    """The innocent who wait behind it: tasks and threads."""
-    waiting_count: int
-    processes: list[str]
-    confidence: Confidence
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlocks:
-    """All deadlocks of a snapshot."""
-
-    snapshot_id: int
-    confirmed_by: int | None
-    deadlocks: list[DeadlockInfo]
-    unanswered: list[str]
-    """proc_keys of processes that could hide one."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockerInfo:
-    """What others wait for."""
-
-    node: NodeInfo
-    direct: int
-    total: int
-    is_root: bool
-    root: RootInfo | None
-    """What it waits for in the end, if it waits itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blockers:
-    """The most waited-for, most first."""
-
-    snapshot_id: int
-    blockers: list[BlockerInfo]
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Why something does not go on."""
-
-    snapshot_id: int
-    subject: NodeInfo | None
-    sentence: str
-    steps: list[Step] = field(default_factory=list)
-    root: RootInfo | None = None
-    deadlock: DeadlockInfo | None = None
-    waiting_count: int = 0
-    """How many tasks and threads wait for the root, all told."""
-    confidence: Confidence | None = None
-    caveats: list[str] = field(default_factory=list)
 
 
 def info(snapshot: SnapshotGraph, node: Node) -> NodeInfo:
@@ -385,11 +291,3 @@ def _blocker_info(snapshot: SnapshotGraph, blocker: blockers.Blocker) -> Blocker
     else:
         end = explain(snapshot, node.id).root
     return BlockerInfo(node, blocker.direct, blocker.total, blocker.is_root, end)
-
-
-def by_process(snapshot: SnapshotGraph, ids: Collection[str]) -> Mapping[str, int]:
-    """How many of these nodes each process has, by proc_key."""
-    counts: dict[str, int] = {}
-    for node in snapshot.nodes(ids).values():
-        counts[node.proc_key] = counts.get(node.proc_key, 0) + 1
-    return counts

@@ -7,7 +7,7 @@ mappings from key to a fingerprint of their attributes.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .answers import NodeInfo
+from .answer_shapes import NodeInfo
 
 EdgeKey = tuple[str, str, str]
 """src, dst, kind."""

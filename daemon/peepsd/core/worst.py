@@ -7,8 +7,8 @@ for, and that before nothing. Refuses to know how any of them is found.
 from collections.abc import Sequence
 
 from . import answers, roots
-from .answers import Why
-from .findings import SEVERITIES, Finding
+from .answer_shapes import BlockerInfo, NodeInfo, RootInfo, Step, Why
+from .finding_rules import SEVERITIES, Finding
 from .snapshot_graph import SnapshotGraph
 
 TRIED = 200
@@ -47,9 +47,7 @@ def explain_worst(
     )
 
 
-def _how_bad(
-    snapshot: SnapshotGraph, blocker: answers.BlockerInfo
-) -> tuple[bool, bool, int, int, str]:
+def _how_bad(snapshot: SnapshotGraph, blocker: BlockerInfo) -> tuple[bool, bool, int, int, str]:
     root = blocker.root
     kind = root.kind if root else "running"
     is_idle = (root is not None and root.is_idle) or _is_plumbing(snapshot, blocker.node.id)
@@ -142,7 +140,7 @@ def _how_telling(why: Why) -> tuple[bool, bool, int, int, int]:
 def _silent(snapshot: SnapshotGraph, proc_key: str, status: str) -> Why:
     words = {"timeout": "process_timeout", "disconnected": "process_disconnected"}
     clause = roots.ANSWERS[words.get(status, "process_error")]
-    node = answers.NodeInfo(
+    node = NodeInfo(
         f"process:{proc_key}", "process", proc_key, proc_key, proc_key, status, None, None,
         words.get(status, "process_error"),
     )  # fmt: skip
@@ -152,7 +150,7 @@ def _silent(snapshot: SnapshotGraph, proc_key: str, status: str) -> Why:
         node,
         f"process {proc_key!r} {clause}; what happens in it is not known. It may be stopped, out"
         " of CPU time, or inside native code that holds the interpreter lock.",
-        [answers.Step(node, "")],
-        answers.RootInfo("unanswered", node, reason),
+        [Step(node, "")],
+        RootInfo("unanswered", node, reason),
         caveats=answers.caveats(snapshot),
     )

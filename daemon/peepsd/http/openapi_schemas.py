@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.answers import Blockers, Deadlocks, Why
+from ..core.answer_shapes import Blockers, Deadlocks, Why
 from ..core.diff import Diff, Stuck
 from ..core.findings import Check
 from ..core.tree import Tree

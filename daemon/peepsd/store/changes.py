@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core import diff as core
-from ..core.answers import NodeInfo
+from ..core.answer_shapes import NodeInfo
 from ..core.nodes import Node, missing_node
 from ..errors import BadRequest, NotFound
 from .graph_reads import GraphReads

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from ..core import answers, findings, tree, worst
+from ..core.finding_rules import RULES
 from ..core.snapshot_graph import SnapshotGraph
 from ..errors import BadRequest, NotFound, PeepsError
 from . import changes, exports, packs, subjects
@@ -58,7 +59,7 @@ class Session:
         reads = self._reads[snapshot.snapshot_id]
         found = {
             name: [dict(row) for row in reads.rows(packs.PACKS[name].sql, (FINDING_ROWS,))]
-            for name in findings.RULES
+            for name in RULES
         }
         for row in found["requests-between"]:
             row["seconds"] = changes.unmoved_for(reads, snapshot.snapshot_id, row)
