@@ -283,7 +283,7 @@ NAMES = (
     "name", "state", "stack", "wait", "ctx", "ctx.location", "ctx.file", "ctx.line",
     "ctx.function", "maxsize", "size", "putters", "getters", "unfinished", "value", "total",
     "waiters", "locked", "cut", "not_turned_s", "timeout_s", "remaining_s", "type",
-    "child_pid", "problems", "coroutine", "shielded", "age_ms", "inferred",
+    "child_pid", "problems", "coroutine", "cancel_scopes", "age_ms", "inferred",
 )  # fmt: skip
 
 

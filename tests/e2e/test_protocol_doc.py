@@ -14,7 +14,8 @@ DOC = Path(__file__).parents[2] / "docs" / "protocol.md"
 def test_the_documented_agent_works(daemon: Daemon) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
     env = clean_environment() | {"PEEPS_DASHBOARD": daemon.dashboard}
-    process = subprocess.Popen([sys.executable, "-I", "-c", program], env=env)
+    # Without -S the installed agent would start in it as well, and be a second connection.
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", program], env=env)
     try:
         wait_for_connections(daemon.url, 1)
         summary = daemon.jump()

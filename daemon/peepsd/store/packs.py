@@ -320,11 +320,19 @@ SELECT s.id, {_NAME.format("s")} AS name, s.proc_key AS process,
     Pack(
         "shielded-tasks",
         "Which tasks are cancelled and wait on all the same, inside a shielded scope?",
+        # Scopes are listed innermost first: a cancelled one outside of a shield does not reach in.
         f"""
 SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.format("t")} AS location
   FROM nodes t
- WHERE t.kind = 'task' AND instr(t.attrs_json, '"shielded"')
-   AND json_extract(t.attrs_json, '$.shielded') = 1
+ WHERE t.kind = 'task' AND instr(t.attrs_json, '"cancel_scopes"')
+   AND EXISTS (SELECT 1
+                 FROM json_each(t.attrs_json, '$.cancel_scopes') inner_scope,
+                      json_each(t.attrs_json, '$.cancel_scopes') outer_scope
+                WHERE inner_scope.key < outer_scope.key
+                  AND CASE inner_scope.type WHEN 'object'
+                      THEN json_extract(inner_scope.value, '$.shield') = 1 END
+                  AND CASE outer_scope.type WHEN 'object'
+                      THEN json_extract(outer_scope.value, '$.cancel_called') = 1 END)
    AND EXISTS (SELECT 1 FROM edges e
                 WHERE e.snapshot_id = t.snapshot_id AND e.src_id = t.id AND e.kind = 'needs')
  ORDER BY process, name LIMIT ?1""",
