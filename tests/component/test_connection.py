@@ -248,3 +248,17 @@ async def test_waiting_for_the_budget_is_not_the_peers_fault(
     await trio.testing.wait_all_tasks_blocked()
     assert daemon.kinds() == ["slow_frame", "decode_error"]  # of the hog; of the patient one
     assert len(daemon.registry) == 1
+
+
+async def test_frames_that_come_at_once_are_taken_in_turns_with_others(
+    nursery: trio.Nursery,
+) -> None:
+    daemon = MemoryDaemon(nursery)
+    peer = daemon.connect()
+    await trio.testing.wait_all_tasks_blocked()
+    await peer.stream.send_all(frame(b"x") * 1000)
+    seen = set()
+    while len(daemon.problems) < 1000:
+        await trio.lowlevel.checkpoint()
+        seen.add(len(daemon.problems))
+    assert len(seen) > 100

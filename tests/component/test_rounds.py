@@ -8,6 +8,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from peeps.wire.messages import SnapshotRequest
 from peepsd.core.gather import Status
 from peepsd.core.happenings import ProcessTimedOut, SnapshotCompleted
 from peepsd.core.summary import SnapshotSummary
@@ -265,3 +266,41 @@ async def test_spans_tell_every_stage(daemon: MemoryDaemon, autojump_clock: Mock
     assert stages == sorted(stages)  # type: ignore[type-var]
     assert span.reply_bytes > 0
     assert frame({})
+
+
+async def test_the_first_identity_of_a_connection_stays(
+    daemon: MemoryDaemon, autojump_clock: MockClock
+) -> None:
+    (a,) = await connected(daemon, "a")
+    await take(daemon, 5000, answering(a))
+    summary, _ = await take(daemon, 5000, answering(a, process="renamed"))
+    assert [p.proc_key for p in summary.processes] == ["a-1"]
+    a.process = "late"
+    await a.hello(host="box")
+    await trio.testing.wait_all_tasks_blocked()
+    (peer,) = daemon.registry.peers()
+    assert (peer.proc_key, peer.host) == ("a-1", "box")
+    assert daemon.kinds() == ["identity_changed"] * 2
+    assert "'renamed'" in daemon.problems[0].detail
+
+
+async def test_a_connection_that_breaks_while_its_reply_is_stored_has_responded(
+    daemon: MemoryDaemon, autojump_clock: MockClock
+) -> None:
+    (a,) = await connected(daemon, "a")
+    daemon.writer.hold = trio.Event()
+
+    async def reset() -> None:
+        await answering(a)()
+        await trio.testing.wait_all_tasks_blocked()
+        await a.stream.aclose()
+        # Nothing else would show a break to a reader that is busy storing: a request does.
+        (peer,) = daemon.registry.peers()
+        assert peer.ask(SnapshotRequest(99, 1, 0))
+        await trio.testing.wait_all_tasks_blocked()
+        assert daemon.writer.hold is not None
+        daemon.writer.hold.set()
+
+    summary, _ = await take(daemon, 5000, reset)
+    assert [(p.status, p.nodes) for p in summary.processes] == [(Status.RESPONDED, 1)]
+    assert [p.proc_key for _, p in daemon.writer.completions[0].silent] == []

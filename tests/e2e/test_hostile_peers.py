@@ -2,6 +2,7 @@
 
 import json
 import resource
+import socket
 import sqlite3
 import struct
 from contextlib import closing
@@ -50,6 +51,17 @@ def test_other_protocols_and_length_bombs_are_closed(daemon: Daemon, greeting: b
         assert peer.is_cut()
     wait_until(lambda: "frame_too_large" in event_kinds(daemon), "the event")
     assert_still_works(daemon)
+
+
+def test_a_reset_inside_a_frame_is_on_record(daemon: Daemon) -> None:
+    with Peer(daemon.listen) as peer:
+        peer.socket.sendall(frame(b" " * 100)[:50])
+        wait_until(
+            lambda: daemon.get("/api/connections").json()["connections"][0]["bytes_in"] == 50,
+            "half a frame is there",
+        )
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_until(lambda: "truncated_frame" in event_kinds(daemon), "the event")
 
 
 HEAD = b'{"type":"graph_reply","snapshot_id":%d,"process":"bad","pid":1,'

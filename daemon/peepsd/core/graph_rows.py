@@ -95,9 +95,13 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for what cannot be read."""
 
 
-def decode_graph(graph: Raw) -> GraphRows:
+class NotQuick(Exception):
+    """Something is malformed, and finding out what takes its time."""
+
+
+def decode_graph(graph: Raw, *, quickly: bool = False) -> GraphRows:
     """The rows of a graph's JSON, and what of it cannot be used. Raises one of UNREADABLE if
-    it is no graph at all."""
+    it is no graph at all; with `quickly`, NotQuick if anything in it is malformed."""
     problems = _ProblemCounter()
     nodes: Iterable[_Node]
     edges: Iterable[_Edge]
@@ -105,6 +109,8 @@ def decode_graph(graph: Raw) -> GraphRows:
         whole = _decode_graph(graph)
         nodes, edges = whole.nodes, whole.edges
     except UNREADABLE:
+        if quickly:
+            raise NotQuick from None
         # Something in it is malformed: find out what, and keep the rest.
         loose = _decode_loose(graph)
         nodes = _decode_each(loose.nodes, _decode_node, "invalid_node", problems)

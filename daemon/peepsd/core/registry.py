@@ -80,6 +80,10 @@ class Peer:
             return Verdict.STRANGER
         return Verdict.DUPLICATE if answered else Verdict.LATE
 
+    def is_the_same(self, process: str, pid: int) -> bool:
+        """Whether that is who it said it is."""
+        return (identity.safe_name(process), pid) == (self.process, self.pid)
+
     @property
     def is_identified(self) -> bool:
         """Whether it has said who it is."""

@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct
 from peeps.wire.errors import MessageError
 from peeps.wire.messages import GRAPH_REPLY, HELLO
 
-from .graph_rows import NULL, UNREADABLE, Chunk, Problem, decode_graph, reason
+from .graph_rows import NULL, UNREADABLE, Chunk, NotQuick, Problem, decode_graph, reason
 
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Pid = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -91,23 +91,27 @@ _decode_int = msgspec.json.Decoder(_Int64).decode
 _unpack_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
-def parse_peer_message(payload: bytes) -> HelloMessage | Reply:
+def parse_peer_message(payload: bytes, *, quickly: bool = False) -> HelloMessage | Reply:
     """What a peer said.
 
     Raises BadReply if it answers a known snapshot but cannot be used, UnknownMessage for other
-    types, MessageError for everything else.
+    types, MessageError for everything else. With `quickly`, raises NotQuick where it would have
+    to look at a malformed message piece by piece: half a megabyte of `1,` for nodes costs a
+    hundred times what half a megabyte of nodes does.
     """
     mended = 0
     try:
         kinded = _decode_kinded(payload)
     except UNREADABLE:
+        if quickly:
+            raise NotQuick from None
         # Peers that escape file names byte by byte send lone surrogates; the rest is good.
         payload, mended = _mend_surrogates(payload)
         kinded = _read(_decode_kinded, payload, "not a protocol message")
     if kinded.type == HELLO:
         return _read(_decode_hello, payload, "malformed hello")
     if kinded.type == GRAPH_REPLY:
-        reply = _parse_reply(payload, kinded.snapshot_id)
+        reply = _parse_reply(payload, kinded.snapshot_id, quickly)
         if mended:
             text = "lone surrogates were replaced by U+FFFD"
             reply.problems = [*reply.problems, Problem("invalid_text", text, mended)]
@@ -157,7 +161,7 @@ def _mend_surrogates(payload: bytes) -> tuple[bytes, int]:
     return _ESCAPE.sub(mend, payload), mended
 
 
-def _parse_reply(payload: bytes, raw_id: Raw) -> Reply:
+def _parse_reply(payload: bytes, raw_id: Raw, quickly: bool) -> Reply:
     try:
         message = _decode_reply(payload)
     except UNREADABLE as exc:
@@ -178,7 +182,9 @@ def _parse_reply(payload: bytes, raw_id: Raw) -> Reply:
     )
     if message.graph != NULL:
         try:
-            reply.node_chunks, reply.edge_chunks, reply.problems = decode_graph(message.graph)
+            reply.node_chunks, reply.edge_chunks, reply.problems = decode_graph(
+                message.graph, quickly=quickly
+            )
         except UNREADABLE as exc:
             text = f"malformed graph: {reason(exc)}"
             raise BadReply(text, reply.snapshot_id) from None

@@ -87,7 +87,7 @@ class Connection:
         except* Cut as cuts:
             reason = str(cuts.exceptions[0])
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            reason = "the connection broke"
+            reason = self._how_it_ended("the connection broke")
         except* Exception as errors:
             reason = "an error of peepsd's own; see its log"
             log.exception("connection failed", peer=self.peer.proc_key, exc_info=errors)
@@ -128,12 +128,15 @@ class Connection:
             async with self._shared.budget.frame() as hold:
                 payload = await self._read_frame(hold)
                 if payload is None:
-                    return self._how_it_ended()
+                    return self._how_it_ended("closed by the process")
                 try:
                     await self._shared.intake.frame(self.peer, self._session, payload)
                 except Refused as exc:
                     raise self._cut(f"refused: {exc}", "unauthorised") from None
                 del payload  # it may be large, and the wait for the next one long
+            if self._decoder.buffered_bytes:
+                # The next frame may be here already: others have their turn before it.
+                await trio.lowlevel.checkpoint()
 
     async def _read_frame(self, hold: Hold) -> bytes | None:
         """The next frame's payload; None at the end of the stream."""
@@ -186,10 +189,10 @@ class Connection:
             return data
         raise self._cut(what, kind)
 
-    def _how_it_ended(self) -> str:
+    def _how_it_ended(self, how: str) -> str:
         if not self._decoder.is_mid_frame:
-            return "closed by the process"
-        text = f"closed by the process inside a frame, after {self._decoder.buffered_bytes} bytes"
+            return how
+        text = f"{how} inside a frame, after {self._decoder.buffered_bytes} bytes"
         self._shared.problems.of_peer(self.peer, "truncated_frame", text)
         return text
 

@@ -1,9 +1,10 @@
 """Where a frame is decoded: here, or in another process.
 
-Decides by size alone. A hostile megabyte can hold the interpreter lock for 30 ms, an honest
-hundred for a second; so frames above INLINE_BYTES go to a worker process, which is killed if
-it does not finish, and the event loop only ever unpacks small chunks. Refuses to know what
-messages mean.
+Decides by size, and by whether it is well-formed. An honest hundred megabytes hold the
+interpreter lock for a second, half a malformed one for a quarter; so frames above INLINE_BYTES,
+and malformed ones above MALFORMED_INLINE_BYTES, go to a worker process, which is killed if it
+does not finish, and the event loop only ever unpacks small chunks. Refuses to know what messages
+mean.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,10 +12,12 @@ from collections.abc import Awaitable, Callable
 from peeps.wire.errors import MessageError
 
 from ..core import offload
+from ..core.graph_rows import NotQuick
 from ..core.reply import HelloMessage, Reply, parse_peer_message
 from ..errors import PeepsError
 
 INLINE_BYTES = 512 * 1024
+MALFORMED_INLINE_BYTES = 32 * 1024
 
 Offload = Callable[[bytes], Awaitable[bytes]]
 """Run core.offload.handle on a payload elsewhere. Raises PeepsError if that did not work out."""
@@ -30,7 +33,10 @@ class Decoder:
     async def decode(self, payload: bytes) -> HelloMessage | Reply:
         """What the peer said. Raises MessageError."""
         if len(payload) <= self._inline_bytes:
-            return parse_peer_message(payload)
+            try:
+                return parse_peer_message(payload, quickly=len(payload) > MALFORMED_INLINE_BYTES)
+            except NotQuick:
+                pass
         try:
             answer = await self._elsewhere(payload)
         except PeepsError as exc:

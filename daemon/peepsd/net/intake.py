@@ -101,7 +101,9 @@ class Intake:
         peer.said_hello = True
         peer.host = safe_name(message.host) if message.host else None
         peer.agent = safe_name(message.agent) if message.agent else None
-        if self._registry.identify(peer, message.process, message.pid):
+        if peer.is_identified and not peer.is_the_same(message.process, message.pid):
+            self._problems.identity_changed(peer, message.process, message.pid)
+        elif self._registry.identify(peer, message.process, message.pid):
             self._bus.publish(
                 ProcessIdentified(
                     self._wall_ns(), peer.connection_id, peer.proc_key, peer.process, peer.pid

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..core.happenings import Bus, IngestProblem
-from ..core.identity import safe_text
+from ..core.identity import safe_name, safe_text
 from ..core.registry import Peer
 
 MAX_DETAIL_BYTES = 1000
@@ -48,6 +48,11 @@ class Problems:
             ),
             count,
         )
+
+    def identity_changed(self, peer: Peer, process: str, pid: int) -> None:
+        """A peer says now that it is somebody else."""
+        text = f"says now that it is {safe_name(process)!r}, pid {pid}; it stays {peer.proc_key}"
+        self.of_peer(peer, "identity_changed", text)
 
     def of_stranger(self, address: str, event_kind: str, detail: str) -> None:
         """A problem with a connection that was not admitted."""

@@ -232,7 +232,10 @@ class SnapshotRounds:
         spans["received_at_ns"] = recv_at_ns - _ns(trio.current_time() - arrived_s)
         round_.storing += 1
         try:
-            await self._store(round_, peer, reply, reply_bytes)
+            # The writer finishes what it was given even if this connection breaks meanwhile;
+            # so the record has to know how that went.
+            with trio.CancelScope(shield=True):
+                await self._store(round_, peer, reply, reply_bytes)
         finally:
             round_.storing -= 1
             round_.wake()
@@ -281,9 +284,8 @@ class SnapshotRounds:
             self._bus.publish(
                 ProcessIdentified(now_ns, peer.connection_id, peer.proc_key, peer.process, peer.pid)
             )
-        elif reply.pid != peer.pid:
-            text = f"says now that its pid is {reply.pid}; it stays {peer.proc_key}"
-            self._problems.of_peer(peer, "identity_changed", text)
+        elif not peer.is_the_same(reply.process, reply.pid):
+            self._problems.identity_changed(peer, reply.process, reply.pid)
 
     def _report(self, peer: Peer, snapshot_id: int, problems: Sequence[Problem]) -> None:
         for problem in problems:
