@@ -135,6 +135,7 @@ SHOWN = (
     ("full-queue", "asyncio_queue_nobody_reads"),
     ("unserved", "thread_condition_never_notified"),
     ("open-scope", "trio_nursery_cannot_close"),
+    ("shielded-task", "trio_shielded_cleanup"),
 )
 
 
