@@ -24,7 +24,7 @@ DEADLINE_S = 60
 
 SQL = """
 SELECT waiter_process, waiter, needs_kind, needs, needs_process
-FROM waits WHERE waiter_kind IN ('task', 'thread', 'lock', 'socket') ORDER BY 1, 2
+FROM waits WHERE waiter_kind IN ('task', 'thread', 'lock') ORDER BY 1, 2
 """
 
 
