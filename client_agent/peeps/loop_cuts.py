@@ -254,6 +254,12 @@ def _nothing() -> None:
     pass
 
 
+def set_switch_interval(seconds: float) -> None:
+    """Set it so that the same number is read again: it is kept in whole microseconds, rounded
+    down, and what was read and set back often would creep towards zero."""
+    sys.setswitchinterval(seconds + 5e-7)
+
+
 class SwitchInterval:
     """Holds the interpreter lock a little longer, for a retry of a look that did not hold."""
 
@@ -264,8 +270,8 @@ class SwitchInterval:
     def __enter__(self) -> None:
         self._before = sys.getswitchinterval()
         if self._seconds > self._before:
-            sys.setswitchinterval(self._seconds)
+            set_switch_interval(self._seconds)
 
     def __exit__(self, *_: object) -> None:
         if self._seconds > self._before:
-            sys.setswitchinterval(self._before)
+            set_switch_interval(self._before)

@@ -492,5 +492,41 @@ thread.join()
         assert guest.errors == ""
 
 
+SATURATED = """
+import asyncio, sys
+
+async def step():
+    while not stop():
+        end = time.perf_counter() + 0.0002
+        while time.perf_counter() < end:
+            pass
+        await asyncio.sleep(0)
+
+async def main():
+    tasks = [asyncio.create_task(step()) for _ in range(3)]
+    print("ready", flush=True)
+    await asyncio.gather(*tasks)
+    await asyncio.sleep(0.5)
+    print("interval", sys.getswitchinterval())
+
+asyncio.run(main())
+"""
+
+
+def test_a_loop_that_never_rests_does_not_starve_the_agent(
+    version: str, daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    with Guest([write(tmp_path, SATURATED)], daemon.dashboard, version, cwd=tmp_path) as guest:
+        guest.wait_for_line("ready")
+        daemon.wait_for(1)
+        for _ in range(5):
+            (reply,) = daemon.snapshot(30.0)
+            picture = Picture.of_replies([reply])
+            assert picture.find([["task", "main"], ["joinset"], ["task", "step"]]), str(picture)
+        end(tmp_path)
+        assert guest.wait() == 0, guest.describe()
+        assert guest.output.splitlines()[-1] == "interval 0.005"
+
+
 def test_own_version_is_among_those_tested() -> None:
     assert OWN in VERSIONS
