@@ -65,6 +65,7 @@ async def fill_tasks(count: int) -> list[asyncio.Task[None]]:
 async def fill_sockets(count: int) -> list[asyncio.Task[object]]:
     """count / 2 connections within this process; a task waits at every end."""
     waiting: list[asyncio.Task[object]] = []
+    writers = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         waiting.append(asyncio.current_task())  # type: ignore[arg-type]
@@ -72,11 +73,16 @@ async def fill_sockets(count: int) -> list[asyncio.Task[object]]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     for _ in range(count // 2):
-        reader, _ = await asyncio.open_connection(*server.sockets[0].getsockname())
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writers.append(writer)  # closes the connection when it is dropped
         waiting.append(asyncio.create_task(reader.readline()))
     while len(waiting) < count:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
+    keep.append(writers)
     return waiting
+
+
+keep: list[object] = []
 
 
 def fill_threads(count: int) -> None:
@@ -95,11 +101,10 @@ def fill_threads(count: int) -> None:
 
 
 async def main_asyncio(what: str, count: int, beats: bool, spin_s: float) -> None:
-    keep = []
     if what == "tasks":
-        keep = await fill_tasks(count)
+        keep.append(await fill_tasks(count))
     elif what == "sockets":
-        keep = await fill_sockets(count)
+        keep.append(await fill_sockets(count))
     elif what == "threads":
         fill_threads(count)
     print("ready", flush=True)
@@ -114,7 +119,6 @@ async def main_asyncio(what: str, count: int, beats: bool, spin_s: float) -> Non
         else:
             await asyncio.sleep(BEAT_S)
             loop_beat.beat()
-    del keep
 
 
 def main_trio(count: int) -> None:

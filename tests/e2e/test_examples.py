@@ -19,18 +19,15 @@ from tests.support.guests import OWN, VERSIONS, Guest
 from tests.support.pictures import Box, Picture
 
 DEADLINE_S = 30.0
-HEALTHY_SNAPSHOTS = 8
+HEALTHY_SNAPSHOTS = 5
 
 ON_OTHER_VERSIONS = {
     "asyncio_lock_order",
     "asyncio_own_loop_result",
-    "asyncio_semaphore_nested",
     "asyncio_thread_and_task",
-    "httpx_pool_exhausted",
     "processes_three_tcp",
     "thread_lock_order",
     "thread_pool_waits_for_itself",
-    "thread_rlock_and_join",
     "trio_limiter_nested",
     "trio_lock_order",
     "trio_thread_and_task",

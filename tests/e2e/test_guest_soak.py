@@ -17,7 +17,7 @@ from tests.support.guests import VERSIONS, Guest
 from .test_guest_manners import end, write
 
 SOAK_S = 30.0
-QUICK_S = 1.5
+QUICK_S = 1.0
 
 START = """
 import sys, threading
