@@ -93,6 +93,7 @@ class Agent:
         self._leave = True
         self._waker.wake()
         if not self._ended.acquire(True, seconds):
+            self._leave = False
             return False
         self._ended.release()
         return True
@@ -301,7 +302,9 @@ def connect(address: Address, timeout_s: float) -> Any:
     if isinstance(address, str):
         return _connected(_socket.AF_UNIX, address, timeout_s)
     host, port = address
-    infos = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+    # As bytes: for text the codec "idna" would be imported, in this thread.
+    encoded = host.encode("ascii" if host.isascii() else "idna")
+    infos = _socket.getaddrinfo(encoded, port, 0, _socket.SOCK_STREAM)
     error: OSError = OSError(f"no address for {host}")
     for family, _, _, _, target in infos:
         try:

@@ -116,6 +116,25 @@ def test_forks_are_silent_and_every_child_has_its_own_agent(python, tmp_path, da
 
 
 @PYTHONS
+def test_a_parent_that_waits_for_its_child_at_once_is_there_meanwhile(python, tmp_path, daemon):
+    source = """
+        import os, sys
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+        else:
+            sys.stdin.read()
+    """
+    process = run(python, tmp_path, source, daemon)
+    found = {peer.hello["pid"]: peer for peer in daemon.accept_many(2)}
+    parent = found[process.pid]
+    child = next(peer for pid, peer in found.items() if pid != process.pid)
+    assert parent.ask(1)["pid"] == process.pid
+    assert child.ask(1)["snapshot_id"] == 1
+    finish(process)
+
+
+@PYTHONS
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing_children_are_there_and_helpers_are_not(python, method, tmp_path, daemon):
     source = f"""
