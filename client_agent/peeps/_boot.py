@@ -23,14 +23,19 @@ _COMMANDS = frozenset({"pip", "pip3", "peepsd", "peeps"})
 def should_start(argv: list[str]) -> bool:
     """Whether a process with this original command line is one to look into."""
     words = argv[1:]
+    is_value = False  # of an option whose value is the next word
     for index, word in enumerate(words):
+        if is_value:
+            is_value = False
+            continue
         if word == "-c":
             program = words[index + 1] if index + 1 < len(words) else ""
             return not program.startswith(_HELPERS)
         if word == "-m":
             module = words[index + 1] if index + 1 < len(words) else ""
             return module.partition(".")[0] not in _TOOLS
-        if word in ("-W", "-X"):
+        if word in ("-W", "-X", "--check-hash-based-pycs"):
+            is_value = True
             continue
         if not word.startswith("-"):
             return word.rpartition("/")[2] not in _COMMANDS

@@ -93,7 +93,6 @@ class Agent:
         self._leave = True
         self._waker.wake()
         if not self._ended.acquire(True, seconds):
-            self._leave = False
             return False
         self._ended.release()
         return True

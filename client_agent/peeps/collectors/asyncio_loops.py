@@ -34,7 +34,7 @@ _FINDERS = (
 
 _CALLS = frozenset({"run_forever", "run_until_complete"})
 
-_WATCH_S = 0.002
+_WATCHES, _WATCH_S = 4, 0.005
 
 
 class AsyncioLoop:
@@ -130,12 +130,15 @@ class AsyncioLoop:
             return None
         if not self._was_watched:
             self._was_watched = True
-            unpatched.sleep(_WATCH_S)
             thread = cut.threads.get(self.ident)
-            # On a busy machine a thread may use no time because it gets none.
-            if thread_cpu_ns(self.ident) != used or is_runnable(thread and thread.native_id):
-                return None
-        return (id(frame), frame.f_lasti, used)
+            native_id = thread.native_id if thread is not None else None
+            for _ in range(_WATCHES):
+                unpatched.sleep(_WATCH_S)
+                # On a busy machine a thread may use no time because it gets none.
+                if thread_cpu_ns(self.ident) != used or is_runnable(native_id):
+                    return None
+        # Processor time may be told in coarse steps; what tasks wait for is exact.
+        return (id(frame), frame.f_lasti, used, waits_signature())
 
     def ask(self, work: Callable[[], None]) -> Callable[[], None]:
         """Have the loop run `work` in its next iteration, if there is one."""
@@ -151,6 +154,14 @@ class AsyncioLoop:
         handle = asyncio.Handle(work, (), loop)
         ready.append(handle)
         return handle.cancel
+
+
+def waits_signature() -> int:
+    """A number that changes when a task comes, goes, or waits for something else."""
+    module = sys.modules["asyncio.tasks"]
+    known = getattr(module, "_scheduled_tasks", None) or getattr(module, "_all_tasks", None)
+    found = [reference() for reference in list(getattr(known, "data", ()))]
+    return hash(tuple(id(task._fut_waiter) for task in found if hasattr(task, "_fut_waiter")))
 
 
 def _nothing() -> None:
