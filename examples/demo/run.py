@@ -6,6 +6,7 @@ Starts a daemon and three small services, sends one order, waits until nothing m
 Everything it starts it also stops.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -108,10 +109,8 @@ class Demo:
         request = urllib.request.Request(f"http://127.0.0.1:{self.gateway}/order", method="POST")
 
         def run() -> None:
-            try:
+            with contextlib.suppress(urllib.error.URLError, OSError):  # we stop the services
                 urllib.request.urlopen(request, timeout=DEADLINE_S * 2)
-            except (urllib.error.URLError, OSError):
-                pass  # the services are being stopped
 
         threading.Thread(target=run, daemon=True).start()
 
