@@ -12,7 +12,7 @@ from peeps.wire.messages import SnapshotRequest
 from peepsd.core.gather import Status
 from peepsd.core.happenings import ProcessTimedOut, SnapshotCompleted
 from peepsd.core.summary import SnapshotSummary
-from peepsd.errors import NobodyConnected
+from peepsd.errors import NobodyConnected, StoreError
 
 from ..support.memory_daemon import MemoryDaemon, MemoryPeer
 from ..support.peers import frame, graph
@@ -304,3 +304,39 @@ async def test_a_connection_that_breaks_while_its_reply_is_stored_has_responded(
     summary, _ = await take(daemon, 5000, reset)
     assert [(p.status, p.nodes) for p in summary.processes] == [(Status.RESPONDED, 1)]
     assert [p.proc_key for _, p in daemon.writer.completions[0].silent] == []
+
+
+async def test_the_instant_of_the_cut_is_ahead_however_long_the_store_took(
+    daemon: MemoryDaemon, autojump_clock: MockClock
+) -> None:
+    (a,) = await connected(daemon, "a")
+    daemon.writer.begin_takes_s = 30
+    daemon.rounds._wall_ns = lambda: int(trio.current_time() * 1e9)
+    seen = []
+
+    async def act() -> None:
+        request = await a.request()
+        seen.append(request["capture_at_ns"] - trio.current_time() * 1e9)
+        await a.reply(request["snapshot_id"], graph("a"))
+
+    await take(daemon, 5000, act)
+    assert seen[0] > 1_000_000
+
+
+async def test_a_snapshot_that_cannot_be_stored_is_closed_and_says_so(
+    daemon: MemoryDaemon, autojump_clock: MockClock
+) -> None:
+    await connected(daemon, "a")
+    daemon.writer.refuse_freezing = True
+    with pytest.raises(StoreError):
+        await daemon.rounds.take(5000)
+    assert daemon.writer.interrupted == {1: "it could not be stored: the disk is full"}
+
+
+async def test_a_snapshot_that_is_cancelled_is_closed_and_says_so(
+    daemon: MemoryDaemon, autojump_clock: MockClock
+) -> None:
+    await connected(daemon, "a")
+    with trio.move_on_after(1):
+        await daemon.rounds.take(5000)
+    assert "stopped" in daemon.writer.interrupted[1]

@@ -67,8 +67,10 @@ async def store(db: Database, sid: int, n: int, content: Any, *, packed: bool = 
 
 
 async def begin(db: Database, *peers: int) -> int:
-    sid = await db.writer.begin(1, 5000, 2)
-    await db.writer.freeze(sid, [record(n, Status.ERROR, error_text="unanswered") for n in peers])
+    sid = await db.writer.begin(1, 5000)
+    await db.writer.freeze(
+        sid, 2, [record(n, Status.ERROR, error_text="unanswered") for n in peers]
+    )
     return sid
 
 

@@ -61,6 +61,7 @@ def test_a_reset_inside_a_frame_is_on_record(daemon: Daemon) -> None:
             "half a frame is there",
         )
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.socket.close()
     wait_until(lambda: "truncated_frame" in event_kinds(daemon), "the event")
 
 

@@ -33,16 +33,27 @@ class MemoryWriter:
         self.frozen: list[Sequence[ProcessRecord]] = []
         self.replies: list[ReplyRecord] = []
         self.completions: list[Completion] = []
+        self.interrupted: dict[int, str] = {}
+        self.begin_takes_s = 0.0
+        self.refuse_freezing = False
         self.refuse_replies = False
         self.hold: trio.Event | None = None
         """While set and not triggered, replies wait before they are stored."""
 
-    async def begin(self, requested_at_ns: int, timeout_ms: int, capture_at_ns: int) -> int:
+    async def begin(self, requested_at_ns: int, timeout_ms: int) -> int:
+        await trio.sleep(self.begin_takes_s)
         self.last_id += 1
         return self.last_id
 
-    async def freeze(self, snapshot_id: int, asked: Sequence[ProcessRecord]) -> None:
+    async def freeze(
+        self, snapshot_id: int, capture_at_ns: int, asked: Sequence[ProcessRecord]
+    ) -> None:
+        if self.refuse_freezing:
+            raise StoreError("the disk is full")
         self.frozen.append(asked)
+
+    async def interrupt(self, snapshot_id: int, completed_at_ns: int, why: str) -> None:
+        self.interrupted[snapshot_id] = why
 
     async def store_reply(self, record: ReplyRecord) -> Stored:
         if self.hold is not None:

@@ -7,11 +7,13 @@ part like any other; several snapshots may be in flight, told apart by their id.
 Steps: seed 002 "Server side" 1 to 6.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+import structlog
 import trio
 
 from peeps.wire.messages import SnapshotRequest
@@ -35,6 +37,7 @@ from ..errors import NobodyConnected, PeepsError
 from .problems import Problems
 from .round import Round, seat_of
 
+STOPPED = "peepsd was stopped before this snapshot was complete"
 NO_GRAPH = "the process could not build its graph and did not say why"
 
 CAPTURE_LEAD_NS = 5_000_000
@@ -42,13 +45,19 @@ CAPTURE_LEAD_PER_PEER_NS = 100_000
 """The common instant of the cut lies so far ahead that the last peer has the request by then."""
 
 
+log = structlog.get_logger("peepsd.net")
+
+
 class SnapshotWriter(Protocol):
     """What a round needs of the store."""
 
-    async def begin(self, requested_at_ns: int, timeout_ms: int, capture_at_ns: int) -> int: ...
-    async def freeze(self, snapshot_id: int, asked: Sequence[ProcessRecord]) -> None: ...
+    async def begin(self, requested_at_ns: int, timeout_ms: int) -> int: ...
+    async def freeze(
+        self, snapshot_id: int, capture_at_ns: int, asked: Sequence[ProcessRecord]
+    ) -> None: ...
     async def store_reply(self, record: ReplyRecord) -> Stored: ...
     async def complete(self, end: Completion) -> int: ...
+    async def interrupt(self, snapshot_id: int, completed_at_ns: int, why: str) -> None: ...
 
 
 class SnapshotRounds:
@@ -85,20 +94,33 @@ class SnapshotRounds:
                 hint="start services with PEEPS_DASHBOARD=host:port of this daemon",
             )
         requested_at_ns = self._wall_ns()
+        snapshot_id = await self._writer.begin(requested_at_ns, timeout_ms)
         lead_ns = CAPTURE_LEAD_NS + CAPTURE_LEAD_PER_PEER_NS * len(self._registry)
-        capture_at_ns = requested_at_ns + lead_ns
-        snapshot_id = await self._writer.begin(requested_at_ns, timeout_ms, capture_at_ns)
+        capture_at_ns = self._wall_ns() + lead_ns  # begin() may have waited for its turn
         round_ = self._broadcast(SnapshotRequest(snapshot_id, timeout_ms, capture_at_ns))
         try:
-            await self._writer.freeze(snapshot_id, round_.unanswered())
+            await self._writer.freeze(snapshot_id, capture_at_ns, round_.unanswered())
             await self._wait(round_)
             return await self._complete(round_, requested_at_ns)
+        except (PeepsError, trio.Cancelled) as exc:
+            await self._interrupt(snapshot_id, exc)
+            raise
         finally:
             del self._open[snapshot_id]
             for connection_id in round_.gather.seats:
                 peer = self._registry.get(connection_id)
                 if peer is not None:
                     peer.note_over(snapshot_id)
+
+    async def _interrupt(self, snapshot_id: int, exc: PeepsError | trio.Cancelled) -> None:
+        """Say in the database that this snapshot will not be completed, and why. If even that
+        is refused, the next start says so."""
+        why = STOPPED
+        if isinstance(exc, PeepsError):
+            why = f"it could not be stored: {exc.message}"
+            log.error("snapshot interrupted", snapshot_id=snapshot_id, error=exc.message)
+        with trio.CancelScope(shield=True), contextlib.suppress(PeepsError):
+            await self._writer.interrupt(snapshot_id, self._wall_ns(), why)
 
     def _broadcast(self, request: SnapshotRequest) -> Round:
         """Freeze who is connected and ask them all, without a pause in between."""

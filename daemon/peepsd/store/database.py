@@ -13,6 +13,7 @@ import trio
 import trio_asyncio
 
 from .actor import ConnectionActor
+from .claim import claimed
 from .reads import Reader
 from .schema import BUSY_TIMEOUT_MS, prepare_database
 from .writes import Writer
@@ -33,18 +34,20 @@ class Database:
 async def open_database(path: str, now_ns: int) -> AsyncIterator[Database]:
     """The database at `path`, created, migrated or recovered if need be.
 
-    Raises StoreError. On leaving, what is queued for the writer is still written.
+    Raises StoreError, also if another daemon has it open. On leaving, what is queued for the
+    writer is still written.
     """
-    recovered = await trio.to_thread.run_sync(prepare_database, path, now_ns)
-    async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
-        writer, reader = ConnectionActor(), ConnectionActor()
-        await nursery.start(writer.run, lambda: _connect(path))
-        await nursery.start(reader.run, lambda: _connect(path, read_only=True))
-        try:
-            yield Database(path, Writer(writer), Reader(reader), recovered)
-        finally:
-            reader.close()
-            writer.close()
+    with claimed(path) as claim:
+        recovered = await trio.to_thread.run_sync(prepare_database, path, now_ns)
+        async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
+            writer, reader = ConnectionActor(), ConnectionActor()
+            await nursery.start(writer.run, lambda: _connect(path))
+            await nursery.start(reader.run, lambda: _connect(path, read_only=True))
+            try:
+                yield Database(path, Writer(writer, claim.check), Reader(reader), recovered)
+            finally:
+                reader.close()
+                writer.close()
 
 
 async def _connect(path: str, *, read_only: bool = False) -> aiosqlite.Connection:

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import SchemaVersionError, StoreError
+from .claim import open_private
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 5000
@@ -42,7 +43,7 @@ def prepare_database(path: str, now_ns: int) -> list[str]:
 
     Raises SchemaVersionError for a newer database, StoreError for a file that cannot be used.
     """
-    _create_private(path)
+    os.close(open_private(path))
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         try:
@@ -56,17 +57,6 @@ def prepare_database(path: str, now_ns: int) -> list[str]:
         raise StoreError(
             f"cannot use {path} as a database: {exc}",
             hint="is it another program's file, on a full or read-only disk, or locked?",
-        ) from exc
-
-
-def _create_private(path: str) -> None:
-    """Make the file readable by its owner alone: graphs tell a lot about a system. SQLite gives
-    the -wal and -shm files the same mode."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as exc:
-        raise StoreError(
-            f"cannot open {path}: {exc.strerror}", hint="choose another file with PEEPS_DB"
         ) from exc
 
 

@@ -4,7 +4,7 @@ Decides transactions: one for the broadcast, one a reply (a crash never leaves h
 one for the end of a snapshot. Refuses to know connections, deadlines and who asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -58,28 +58,36 @@ _FETCH = 2000
 class Writer:
     """The single writer. Every method is one transaction, in the order of the calls."""
 
-    def __init__(self, actor: ConnectionActor) -> None:
+    def __init__(self, actor: ConnectionActor, check: Callable[[], None]) -> None:
         self._actor = actor
+        self._check = check
 
-    async def begin(self, requested_at_ns: int, timeout_ms: int, capture_at_ns: int) -> int:
-        """Allocate a snapshot id that was never used before."""
+    async def begin(self, requested_at_ns: int, timeout_ms: int) -> int:
+        """Allocate a snapshot id that was never used before. Raises StoreError also if the file
+        was deleted: what is written to it would be lost."""
 
         async def job(db: aiosqlite.Connection) -> int:
+            self._check()
             cursor = await db.execute(
-                "INSERT INTO snapshots (requested_at_ns, timeout_ms, capture_at_ns)"
-                " VALUES (?, ?, ?)",
-                (requested_at_ns, timeout_ms, capture_at_ns),
+                "INSERT INTO snapshots (requested_at_ns, timeout_ms) VALUES (?, ?)",
+                (requested_at_ns, timeout_ms),
             )
             assert cursor.lastrowid is not None
             return cursor.lastrowid
 
         return await self._transaction(job)
 
-    async def freeze(self, snapshot_id: int, asked: Sequence[ProcessRecord]) -> None:
-        """Note who was asked. Until they end, they stand as errors: if the daemon dies now, that
-        is what they were."""
+    async def freeze(
+        self, snapshot_id: int, capture_at_ns: int, asked: Sequence[ProcessRecord]
+    ) -> None:
+        """Note who was asked, to look when. Until they end, they stand as errors: if the daemon
+        dies now, that is what they were."""
 
         async def job(db: aiosqlite.Connection) -> None:
+            await db.execute(
+                "UPDATE snapshots SET capture_at_ns = ? WHERE snapshot_id = ?",
+                (capture_at_ns, snapshot_id),
+            )
             await db.executemany(_INSERT_PROCESS, [_process_row(snapshot_id, p) for p in asked])
 
         await self._transaction(job)
@@ -109,6 +117,18 @@ class Writer:
             return unresolved
 
         return await self._transaction(job)
+
+    async def interrupt(self, snapshot_id: int, completed_at_ns: int, why: str) -> None:
+        """Close a snapshot that will not be completed; nothing if it is closed."""
+
+        async def job(db: aiosqlite.Connection) -> None:
+            await db.execute(
+                "UPDATE snapshots SET completed_at_ns = ?, interrupted = ?"
+                " WHERE snapshot_id = ? AND completed_at_ns IS NULL",
+                (completed_at_ns, why, snapshot_id),
+            )
+
+        await self._transaction(job)
 
     async def write_events(self, new: Sequence[NewRow], recounts: Sequence[Recount]) -> None:
         """Put problems on record."""
