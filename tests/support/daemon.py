@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 
 START_DEADLINE_S = 60.0
+WARNINGS = ("-W", "error", "-W", "ignore::DeprecationWarning:trio_asyncio._loop")
+"""trio-asyncio's import warns on newer Pythons; everything else is an error."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -52,7 +54,7 @@ class Daemon:
         with self._log_path.open("ab") as log:
             offset = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "peepsd", *arguments, *self._flags],
+                [sys.executable, *WARNINGS, "-m", "peepsd", *arguments, *self._flags],
                 stderr=subprocess.PIPE,
                 stdout=log,
                 env=clean_environment() | self._env,

@@ -17,6 +17,8 @@ import pytest
         (["python", "-c", "from multiprocessing.resource_tracker import main;main(5)"], False),
         (["python", "-c", "from multiprocessing.spawn import spawn_main; spawn_main()"], True),
         (["python", "-X", "dev", "app.py"], True),
+        (["python", "-X", "dev", "/venv/bin/peepsd"], False),
+        (["python", "-W", "error", "-m", "pip"], False),
         (["python", "-I", "-W", "error", "app.py"], True),
     ],
 )
