@@ -49,6 +49,13 @@ class Telemetry:
                     proc_key=happening.proc_key,
                     snapshot_id=happening.snapshot_id,
                 )
+            case IngestProblem(event_kind="persist_failed"):
+                log.error(
+                    "a reply could not be stored",
+                    proc_key=happening.proc_key,
+                    snapshot_id=happening.snapshot_id,
+                    error=happening.detail,
+                )
             case IngestProblem():
                 log.debug(
                     "could not use what was received",

@@ -116,7 +116,8 @@ class Demo:
 
     def peeps(self, *arguments: str) -> int:
         """Run the command line, as a user would; its exit status."""
-        print(f"$ peeps {' '.join(arguments)}", flush=True)
+        shown = [f'"{a}"' if " " in a else a for a in arguments]
+        print(f"$ peeps {' '.join(shown)}", flush=True)
         return subprocess.run(
             [str(BIN / "peeps"), *arguments], env=self.env, check=False
         ).returncode

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,19 @@ async def test_the_janitor_writes_events_and_counts_on_after_a_restart(path: str
         assert query(path, "SELECT count(*), sum(count) FROM ingest_events") == [
             (expected, 3 * expected)
         ]
+
+
+async def test_events_survive_a_locked_database(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peepsd.store.database.BUSY_TIMEOUT_MS", 1)
+    async with open_database(path, 0) as db:
+        janitor = Janitor(db.writer, db.reader, retain_snapshots=5, retain_event_days=7)
+        janitor.record(IngestProblem(2**62, "decode_error", "x"), 3)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await janitor.flush()
+            other.execute("ROLLBACK")
+        await janitor.flush()
+    assert query(path, "SELECT count FROM ingest_events") == [(3,)]
 
 
 # versions

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from peeps.wire.messages import SnapshotRequest
 from peepsd.core import identity, resolve, retention
-from peepsd.core.events import MAX_OPEN_ROWS, WINDOW_NS, EventLedger
+from peepsd.core.events import MAX_OPEN_ROWS, MAX_WAITING_ROWS, WINDOW_NS, EventLedger
 from peepsd.core.gather import Status, Verdict
 from peepsd.core.happenings import Bus, Happening, IngestProblem
 from peepsd.core.limits import PeerLimits
@@ -209,6 +209,39 @@ def test_another_window_is_another_row() -> None:
     ledger.record(problem(0))
     ledger.record(problem(WINDOW_NS))
     assert len(ledger.drain(WINDOW_NS)[0]) == 2
+
+
+def test_a_window_that_ends_before_it_was_drained_keeps_its_count() -> None:
+    ledger = EventLedger()
+    for at_ns in (0, 1, 2, WINDOW_NS):
+        ledger.record(problem(at_ns))
+    new, recounts = ledger.drain(WINDOW_NS)
+    assert len(new) == 2
+    assert [(r.event_id, r.count) for r in recounts] == [(new[0].event_id, 3)]
+
+
+def test_what_could_not_be_written_comes_again_with_newer_counts() -> None:
+    ledger = EventLedger()
+    ledger.record(problem(0), 2)
+    assert ledger.put_back(*ledger.drain(0)) == 0
+    assert ledger.has_work
+    ledger.record(problem(1))
+    ledger.record(problem(1, kind="slow_frame"))
+    new, recounts = ledger.drain(1)
+    assert [row.problem.event_kind for row in new] == ["decode_error", "slow_frame"]
+    assert [r.count for r in recounts] == [3]
+    assert not ledger.has_work
+
+
+def test_what_waits_to_be_written_is_bounded() -> None:
+    ledger, lost = EventLedger(), 0
+    for window in range(MAX_WAITING_ROWS // MAX_OPEN_ROWS + 2):
+        for n in range(MAX_OPEN_ROWS):
+            ledger.record(problem(window * WINDOW_NS, proc_key=f"p-{n}"), 2)
+        lost += ledger.put_back(*ledger.drain((window + 1) * WINDOW_NS))
+    new, recounts = ledger.drain(0)
+    assert len(new) == len(recounts) == MAX_WAITING_ROWS
+    assert lost + len(new) == (MAX_WAITING_ROWS // MAX_OPEN_ROWS + 2) * MAX_OPEN_ROWS
 
 
 def test_many_sorts_share_a_row_in_the_end() -> None:

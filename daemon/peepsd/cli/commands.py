@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "snapshot": ("time_commands:jump", "The same as jump."),
     "snapshots": ("time_commands:snapshots", "List stored snapshots as a timeline."),
     "connections": ("time_commands:connections", "List connected processes."),
+    "ps": ("time_commands:connections", "The same as connections."),
     "diff": ("time_commands:diff", "Show what changed between two snapshots."),
     "stuck": ("time_commands:stuck", "Show what has waited through the last snapshots."),
     "record-snapshots": ("time_commands:record_snapshots", "Take snapshots for a while."),

@@ -1,8 +1,7 @@
 """Accepting connections, for as long as the daemon lives.
 
 Decides what to do when no more can be accepted: out of descriptors it waits and says so once;
-at the limit of connections it closes the newcomer, or the eldest that never spoke. Refuses to
-know the protocol.
+at the limit of connections it closes the newcomer. Refuses to know the protocol.
 """
 
 import errno
@@ -18,7 +17,15 @@ RETRY_S = 0.1
 BACKLOG = 1024
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH}
+# accept(2): errors of the connection that was to be accepted, not of the listener.
+_PASSING = {
+    getattr(errno, name)
+    for name in (
+        *("ECONNABORTED", "EPERM", "EPROTO", "ENOPROTOOPT", "EOPNOTSUPP", "ENETDOWN", "ENONET"),
+        *("ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+}
 
 Handler = Callable[[trio.SocketStream, str, str], Awaitable[None]]
 """Serve one stream (stream, local address, remote address); must not raise."""

@@ -42,6 +42,7 @@ class Janitor:
         self._wall_ns = wall_ns
         self._ledger = EventLedger()
         self._sweep_wanted = trio.Event()
+        self._is_refused = False
 
     @property
     def events_total(self) -> int:
@@ -78,7 +79,14 @@ class Janitor:
         try:
             await self._writer.write_events(new, recounts)
         except PeepsError as exc:
-            log.error("events could not be written", lost=len(new), error=exc.message)
+            lost = self._ledger.put_back(new, recounts)
+            if lost or not self._is_refused:
+                log.error("events could not be written yet", error=exc.message, lost=lost)
+            self._is_refused = True
+        else:
+            if self._is_refused:
+                log.info("events are written again", events=len(new))
+            self._is_refused = False
 
     async def sweep(self) -> None:
         """Delete what has expired and give the space back."""
