@@ -113,6 +113,20 @@ async def test_what_is_no_address_is_said_so(url: str) -> None:
             pass
 
 
+async def test_a_server_without_tls_is_told() -> None:
+    async with live_feed(FAST) as server:
+        with pytest.raises(FeedUnavailable, match="TLS"):
+            async with connected(url_of(server).replace("ws:", "wss:")):
+                pass
+
+
+@pytest.mark.parametrize("token", ["a\nb", " a", "a\x00"])
+async def test_a_token_that_no_header_can_hold_is_told(token: str) -> None:
+    with pytest.raises(FeedUnavailable, match="token cannot be sent"):
+        async with connected("ws://127.0.0.1:1/introspect", token):
+            pass
+
+
 async def test_a_refused_upgrade_is_told_with_its_status() -> None:
     async with live_feed(FAST) as server:
         with pytest.raises(FeedUnavailable, match=r"refused with status 40\d"):

@@ -163,6 +163,7 @@ def test_wrong_flags_of_replay(flags: list[str], word: str, status: int, tmp_pat
         ("https://peeps.example/", "wss://peeps.example/introspect"),
         ("127.0.0.1:9130", "ws://127.0.0.1:9130/introspect"),
         ("ws://h:1/observer?protocol=signal", "ws://h:1/observer?protocol=signal"),
+        ("ws://[::1", "ws://[::1"),  # no address: whoever connects says so
     ],
 )
 def test_any_address_that_people_know_will_do(text: str, url: str) -> None:

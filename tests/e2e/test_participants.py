@@ -175,6 +175,16 @@ async def test_every_other_end_has_its_status(tmp_path: Path) -> None:
         assert "no ServerMessage" in errors
 
 
+async def test_a_server_that_cannot_be_dialled_costs_nobody_else(tmp_path: Path) -> None:
+    node = Node("me", bare)
+    async with websocket_server(node.greeting_signals) as url:
+        without_tls = url.replace("ws:", "wss:")
+        async with daemon_with(tmp_path, without_tls, url) as daemon:
+            await connections(daemon, 1)
+            await until(lambda: "TLS" in daemon.log())
+            assert (await jump(daemon))["me"]["status"] == "responded"
+
+
 async def test_a_node_that_was_away_takes_part_again(tmp_path: Path) -> None:
     node = Node("me", bare)
     async with AsyncExitStack() as stack:

@@ -53,7 +53,10 @@ def feed_url(text: str) -> str:
     """The feed's address for what a person gave: http or ws URL, or host:port."""
     if "://" not in text:
         text = f"ws://{text}"
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text  # whoever connects says what is wrong with it
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     path = parts.path if parts.path not in ("", "/") else INTROSPECT.url
     return parts._replace(scheme=scheme, path=path).geturl()

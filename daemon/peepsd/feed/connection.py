@@ -77,6 +77,11 @@ class FeedConnection:
 async def connected(url: str, token: str | None = None) -> AsyncIterator[FeedConnection]:
     """A connection to `url` (ws:// or wss://), closed at the end. Raises FeedUnavailable."""
     name = shown(url)
+    if token and (token != token.strip() or not token.isprintable()):
+        raise FeedUnavailable(
+            f"{name}: the token cannot be sent",
+            hint="it begins or ends with a blank, or holds a line break or the like",
+        )
     headers = [(b"authorization", b"Bearer " + token.encode())] if token else []
     async with AsyncExitStack() as stack:
         try:

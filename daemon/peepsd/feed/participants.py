@@ -21,13 +21,14 @@ from peeps.wire.messages import SnapshotRequest
 from ..core.happenings import Bus, ProcessConnected, ProcessDisconnected, ProcessIdentified
 from ..core.registry import Peer, Registry
 from ..core.reply import HelloMessage, Reply
+from ..errors import PeepsError
 from .client import Retry
-from .connection import FeedClosed, FeedConnection, FeedUnavailable, UnreadableFrame, connected
+from .connection import FeedClosed, FeedConnection, UnreadableFrame, connected
 from .dialect import SILENCE_S, ClientMessage, Dialect, Refusal
 from .generation import Generation
 from .libp2p_graph import graph_reply
 from .pb import introspection_pb2 as pb
-from .websocket import parse_url
+from .websocket import parse_url, shown
 
 REQUEST_QUEUE = 32
 FALLBACK_S = 0.5
@@ -80,12 +81,19 @@ async def _dial_for_ever(url: str, house: House) -> None:
                 last_reason = ""
                 log.info("introspection server connected", url=connection.name)
                 await Participant(connection, house).run()
-        except (FeedUnavailable, FeedClosed, UnreadableFrame) as exc:
+        except Exception as exc:  # whatever one server does, the daemon is there for the others
+            is_foreseen = isinstance(exc, PeepsError)
+            reason = exc.message if isinstance(exc, PeepsError) else f"{shown(url)}: {exc!r}"
             retry.lasted(trio.current_time() - began_s)
             wait_s = retry.next_s()
-            if exc.message != last_reason:  # once, not every few seconds for weeks
-                log.warning("introspection server away", reason=exc.message, again_in_s=wait_s)
-            last_reason = exc.message
+            if reason != last_reason:  # once, not every few seconds for weeks
+                log.warning(
+                    "introspection server away",
+                    reason=reason,
+                    again_in_s=wait_s,
+                    exc_info=not is_foreseen,
+                )
+            last_reason = reason
             await trio.sleep(wait_s)
 
 

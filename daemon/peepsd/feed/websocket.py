@@ -64,7 +64,13 @@ def parse_url(url: str) -> SplitResult:
     """The parts of a WebSocket URL. Raises BadUrl."""
     try:
         parts = urlsplit(url)
-        is_usable = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as the resolver does, which raises what this does
+        is_usable = (
+            parts.scheme in _PORTS
+            and bool(parts.hostname)
+            and parts.port != 0
+            and all("!" <= c <= "~" for c in parts.path + parts.query)
+        )
     except ValueError:
         is_usable = False
     if not is_usable:
@@ -178,7 +184,8 @@ async def open_websocket(
 ) -> AsyncIterator[WebSocket]:
     """A connection to `url`, closed for good at the end.
 
-    Raises BadUrl, OSError, ssl.SSLError, trio.TooSlowError, Rejected, or Closed while opening.
+    Raises BadUrl, OSError, trio.TooSlowError, Rejected, or Closed while opening (also where TLS
+    fails). `headers` must be such as HTTP allows.
     """
     parts = parse_url(url)
     port = parts.port or _PORTS[parts.scheme]
@@ -208,8 +215,10 @@ async def _connect(host: str, port: int, *, use_tls: bool) -> tuple[trio.abc.Str
     tls = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
     try:
         await tls.do_handshake()
-    except BaseException:
+    except BaseException as exc:
         await trio.aclose_forcefully(tls)
+        if isinstance(exc, trio.BrokenResourceError):
+            raise Closed(None, f"TLS could not be agreed on: {exc.__cause__ or exc}") from None
         raise
     return tls, local
 
