@@ -323,6 +323,38 @@ async def test_the_instant_of_the_cut_is_ahead_however_long_the_store_took(
     assert seen[0] > 1_000_000
 
 
+async def test_durations_do_not_care_when_the_clock_is_set_back(
+    daemon: MemoryDaemon, autojump_clock: MockClock
+) -> None:
+    (a,) = await connected(daemon, "a")
+    daemon.rounds._wall_ns = lambda: int(1e18 - trio.current_time() * 1e12)
+    summary, _ = await take(daemon, 5000, answering(a, 2))
+    assert summary.elapsed_ms == pytest.approx(2000)
+    (peer,) = daemon.registry.peers()
+    assert peer.last_latency_ns == pytest.approx(2e9)
+
+
+async def test_who_is_cut_off_because_the_daemon_stops_is_not_to_blame(
+    autojump_clock: MockClock,
+) -> None:
+    async with trio.open_nursery() as outer, trio.open_nursery() as connections:
+        daemon = MemoryDaemon(connections)
+        a, b = await connected(daemon, "a", "b")
+        summaries = []
+
+        async def run() -> None:
+            summaries.append(await daemon.rounds.take(5000))
+
+        outer.start_soon(run)
+        await answering(a)()
+        await b.request()
+        await trio.testing.wait_all_tasks_blocked()
+        connections.cancel_scope.cancel()
+    assert [p.status for p in summaries[0].processes] == [Status.RESPONDED, Status.ERROR]
+    assert "peepsd stopped" in str(summaries[0].processes[1].error_text)
+    assert "stopped" in str(daemon.writer.completions[0].interrupted)
+
+
 async def test_a_snapshot_that_cannot_be_stored_is_closed_and_says_so(
     daemon: MemoryDaemon, autojump_clock: MockClock
 ) -> None:

@@ -29,6 +29,7 @@ from .rounds import SnapshotRounds
 
 REQUEST_QUEUE = 32
 RECEIVE_BYTES = 128 * 1024
+STOPPING = "peepsd is stopping"
 
 log = structlog.get_logger("peepsd.net")
 
@@ -76,7 +77,7 @@ class Connection:
 
     async def run(self) -> None:
         """Both tasks, then the good-byes; contains every failure of this connection."""
-        reason = "cancelled: peepsd is stopping"
+        reason = STOPPING
         try:
             if self._session.is_admitted:
                 self._shared.intake.admit(self.peer)
@@ -98,7 +99,10 @@ class Connection:
     def _good_bye(self, reason: str) -> None:
         peer, shared = self.peer, self._shared
         if shared.registry.disconnect(peer.connection_id) is not None:
-            shared.rounds.gone(peer.connection_id, reason)
+            if reason is STOPPING:
+                shared.rounds.stopped(peer.connection_id)
+            else:
+                shared.rounds.gone(peer.connection_id, reason)
             shared.bus.publish(
                 ProcessDisconnected(time.time_ns(), peer.connection_id, peer.proc_key, reason)
             )

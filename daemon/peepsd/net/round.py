@@ -21,11 +21,12 @@ class Round:
 
     gather: Gather
     frozen_keys: dict[int, str]
-    began_at_ns: int
     changed: trio.Event = field(default_factory=trio.Event)
     storing: int = 0
     records: dict[int, ProcessRecord] = field(default_factory=dict)
     spans: dict[int, dict[str, int]] = field(default_factory=dict)
+    interrupted: str | None = None
+    """Why this snapshot is not whole."""
 
     def wake(self) -> None:
         """Something happened: whoever waits looks again."""

@@ -35,7 +35,7 @@ from ..core.reply import Reply
 from ..core.summary import SnapshotSummary
 from ..errors import NobodyConnected, PeepsError
 from .problems import Problems
-from .round import Round, seat_of
+from .round import UNANSWERED, Round, seat_of
 
 STOPPED = "peepsd was stopped before this snapshot was complete"
 NO_GRAPH = "the process could not build its graph and did not say why"
@@ -93,7 +93,7 @@ class SnapshotRounds:
                 "no process is connected",
                 hint="start services with PEEPS_DASHBOARD=host:port of this daemon",
             )
-        requested_at_ns = self._wall_ns()
+        requested_at_ns, began_s = self._wall_ns(), trio.current_time()
         snapshot_id = await self._writer.begin(requested_at_ns, timeout_ms)
         lead_ns = CAPTURE_LEAD_NS + CAPTURE_LEAD_PER_PEER_NS * len(self._registry)
         capture_at_ns = self._wall_ns() + lead_ns  # begin() may have waited for its turn
@@ -101,7 +101,7 @@ class SnapshotRounds:
         try:
             await self._writer.freeze(snapshot_id, capture_at_ns, round_.unanswered())
             await self._wait(round_)
-            return await self._complete(round_, requested_at_ns)
+            return await self._complete(round_, began_s)
         except (PeepsError, trio.Cancelled) as exc:
             await self._interrupt(snapshot_id, exc)
             raise
@@ -128,7 +128,7 @@ class SnapshotRounds:
         snapshot_id, wall_ns, now_s = request.snapshot_id, self._wall_ns(), trio.current_time()
         gathering = Gather(snapshot_id, _ns(now_s), request.timeout_ms * 1_000_000, self._grace_ns)
         gathering.admit(seat_of(peer) for peer in peers)
-        round_ = Round(gathering, {p.connection_id: p.proc_key for p in peers}, wall_ns)
+        round_ = Round(gathering, {p.connection_id: p.proc_key for p in peers})
         self._open[snapshot_id] = round_
         self._bus.publish(SnapshotRequested(wall_ns, snapshot_id, len(peers), request.timeout_ms))
         for peer in peers:
@@ -163,7 +163,7 @@ class SnapshotRounds:
             ProcessTimedOut(self._wall_ns(), snapshot_id, seat.proc_key, seat.connection_id)
         )
 
-    async def _complete(self, round_: Round, requested_at_ns: int) -> SnapshotSummary:
+    async def _complete(self, round_: Round, began_s: float) -> SnapshotSummary:
         seats = round_.gather.seats
         silent = []
         for connection_id, seat in seats.items():
@@ -182,9 +182,10 @@ class SnapshotRounds:
                 skew,
                 silent,
                 {r.proc_key: r.status for r in records},
+                round_.interrupted,
             )
         )
-        elapsed_ms = (self._wall_ns() - requested_at_ns) / 1e6
+        elapsed_ms = (trio.current_time() - began_s) * 1e3
         summary = SnapshotSummary(snapshot_id, elapsed_ms, skew, unresolved, records)
         self._bus.publish(
             SnapshotCompleted(
@@ -230,6 +231,13 @@ class SnapshotRounds:
             if round_.gather.disconnected(connection_id, reason, _now_ns()):
                 round_.wake()
 
+    def stopped(self, connection_id: int) -> None:
+        """We end the connection, because we are being stopped: the peer is not to blame."""
+        for round_ in self._open.values():
+            if round_.gather.failed(connection_id, UNANSWERED, _now_ns()):
+                round_.interrupted = STOPPED
+                round_.wake()
+
     async def reply(self, peer: Peer, reply: Reply, *, arrived_s: float, reply_bytes: int) -> None:
         """Take one readable reply that was whole at `arrived_s` (trio's clock); returns when it
         is stored, or on record as late, duplicate or mismatched."""
@@ -247,7 +255,7 @@ class SnapshotRounds:
             self._problems.of_peer(peer, verdict.value, text, snapshot_id=reply.snapshot_id)
             return
         peer.misses = 0
-        peer.last_latency_ns = recv_at_ns - round_.began_at_ns
+        peer.last_latency_ns = _now_ns() - round_.gather.started_ns
         peer.note_answered(reply.snapshot_id)
         spans = round_.spans[peer.connection_id]
         spans["decoded_at_ns"] = recv_at_ns
