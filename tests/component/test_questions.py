@@ -60,7 +60,11 @@ def test_a_member_of_a_deadlock_is_where_its_sentence_starts(story: Path) -> Non
     assert why["sentence"].startswith(
         "task 'charge' (billing-22, /srv/billing/pay.py:12 in charge)"
     )
-    assert why["sentence"].endswith("for task 'charge' again. This is a deadlock.")
+    assert why["sentence"].endswith(
+        "for task 'charge' again. This is a deadlock if it lasts; it was seen once."
+    )
+    confirmed = ask(story, "why", subject="charge", confirm_with=1)
+    assert confirmed["sentence"].endswith("for task 'charge' again. This is a deadlock.")
 
 
 def test_what_is_ambiguous_is_refused_with_the_choices(story: Path) -> None:
@@ -103,6 +107,22 @@ def test_what_has_dissolved_was_no_deadlock(tmp_path: Path) -> None:
     assert ask(path, "deadlocks", snapshot_id=1, confirm_with=2)["deadlocks"] == []
     (kept,) = ask(path, "deadlocks", snapshot_id=1, confirm_with=2, keep=True)["deadlocks"]
     assert kept["status"] == "candidate"
+    why = ask(path, "why", snapshot_id=1, subject="task:a", confirm_with=2)
+    assert why["sentence"].endswith("It is not there in snapshot 2, so it was no deadlock.")
+
+
+def test_a_circle_with_a_time_limit_is_explained_by_it(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "limit.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    s.node("task:a", "p-1", "a")
+    s.node("task:b", "p-1", "b", timeout_s=3.0)
+    s.edge("task:a", "task:b")
+    s.edge("task:b", "task:a")
+    db.close()
+    why = ask(tmp_path / "limit.sqlite", "why", subject="task:a")
+    assert (why["root"]["kind"], steps(why)) == ("timeout", ["a", "b"])
+    assert why["sentence"].endswith("with a time limit, which will end this by itself.")
 
 
 def test_check_ranks_and_confirms(story: Path) -> None:

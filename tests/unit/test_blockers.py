@@ -54,3 +54,19 @@ def test_at_a_tie_the_root_comes_first() -> None:
     graph = graph_of({(0, 1), (1, 2), (3, 4), (5, 4)})
     found = blockers.rank(graph, lambda _: True, lambda n: True, 2)
     assert [(graph.ids[b.node], b.total) for b in found] == [("task:2", 2), ("task:4", 2)]
+
+
+def test_few_are_counted_one_by_one_where_ways_part_and_meet_again(monkeypatch) -> None:
+    """Bounds add up along every way: in a chain of diamonds they would double at each."""
+    edges = set()
+    for n in range(0, 1500, 3):
+        edges |= {(n, n + 1), (n, n + 2), (n + 1, n + 3), (n + 2, n + 3)}
+    graph = graph_of(edges)
+    counted = []
+    exactly = blockers._Condensed.count
+    monkeypatch.setattr(
+        blockers._Condensed, "count", lambda self, n: counted.append(n) or exactly(self, n)
+    )
+    found = blockers.rank(graph, lambda _: True, lambda n: True, 20)
+    assert (found[0].total, found[1].total) == (1500, 1498)
+    assert len(counted) < 100

@@ -2,8 +2,10 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 
+from peepsd.core import chains as module
 from peepsd.core import waits
 from peepsd.core.chains import Chain, Chains
 from tests.support.wait_graphs import graph_of, wait_graphs
@@ -49,9 +51,18 @@ def test_a_free_or_wait_is_not_explained_by_its_stuck_branch() -> None:
     assert chain.deadlock is None
 
 
-def test_a_circle_that_time_will_end_has_no_root() -> None:
-    graph = graph_of({(0, 1), (1, 0)}, limited=[0])
-    assert names(graph, explain(graph, 0)) == [0]
+def test_a_circle_that_time_will_end_leads_to_the_wait_with_a_limit() -> None:
+    graph = graph_of({(0, 1), (1, 2), (2, 0)}, limited=[1])
+    for start, path in ((0, [0, 1]), (1, [1]), (2, [2, 0, 1])):
+        chain = explain(graph, start)
+        assert (names(graph, chain), chain.roots_seen, chain.is_cut_short) == (path, 0, False)
+
+
+def test_a_search_cut_short_leads_to_the_farthest_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SEARCH_LIMIT", 10)
+    graph = graph_of({(n, n + 1) for n in range(20)})
+    chain = explain(graph, 0)
+    assert (names(graph, chain), chain.is_cut_short) == (list(range(10)), True)
 
 
 @settings(max_examples=200, deadline=None)

@@ -54,7 +54,7 @@ def why(out: Out, answer: Json) -> None:
         return
     heading = ROOT_TITLES[root["kind"]]
     if knot is not None:
-        heading += " (seen twice)" if knot["status"] == "confirmed" else " (seen once)"
+        heading += " (seen twice)" if knot["status"] == "confirmed" else "? (seen once)"
     out.line(
         (heading, _STYLES.get(root["kind"], BOLD)), (f"   snapshot {answer['snapshot_id']}", DIM)
     )

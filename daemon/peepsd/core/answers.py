@@ -19,6 +19,7 @@ from .answer_shapes import (
     Step,
     Why,
 )
+from .chains import Chain
 from .confidence import Confidence
 from .nodes import PEOPLE, Node, child_pid, kind_of
 from .roots import Root
@@ -156,7 +157,7 @@ def explain(
         return Why(
             snapshot.snapshot_id,
             subject,
-            _deadlock_sentence(snapshot, chain.path, path, chain.deadlock, knot),
+            _deadlock_sentence(snapshot, chain, knot, confirmed, later),
             links,
             RootInfo("cycle", info(snapshot, path[-1]), roots.CYCLE.reason),
             knot,
@@ -165,9 +166,7 @@ def explain(
             caveats(snapshot),
         )
     end = chain.path[-1]
-    if len(chain.path) == 1 and graph.needs[end] and end not in snapshot.blocking():
-        return _not_waiting(snapshot, path[0])
-    root = root_of(snapshot, end)
+    root = root_of(snapshot, end) if chain.roots_seen else _of_no_end(graph, end)
     doubts = confidence.Circumstances(inferred=inferred, torn=_torn(snapshot, path))
     sentence = f"{phrases.chain_sentence(path)}: {root.reason}."
     return Why(
@@ -185,17 +184,28 @@ def explain(
 
 def _deadlock_sentence(
     snapshot: SnapshotGraph,
-    numbers: Sequence[int],
-    path: Sequence[Node],
-    deadlock: Deadlock,
+    chain: Chain,
     knot: DeadlockInfo,
+    confirmed: bool | None,
+    later: SnapshotGraph | None,
 ) -> str:
-    if numbers[0] in deadlock.cycle:
-        at = deadlock.cycle.index(numbers[0])
-        turned = [*deadlock.cycle[at:], *deadlock.cycle[:at]]
-        return phrases.cycle_sentence(snapshot.path(turned)) + ". This is a deadlock."
-    lead = phrases.chain_sentence(path)
-    return f"{lead}, which is caught in a deadlock: {knot.sentence}"
+    cycle = chain.deadlock.cycle if chain.deadlock else ()
+    if confirmed:
+        verdict = "This is a deadlock."
+    elif later is None:
+        verdict = "This is a deadlock if it lasts; it was seen once."
+    else:
+        verdict = f"It is not there in snapshot {later.snapshot_id}, so it was no deadlock."
+    if chain.path[0] in cycle:
+        at = cycle.index(chain.path[0])
+        turned = snapshot.path([*cycle[at:], *cycle[:at]])
+        return f"{phrases.cycle_sentence(turned)}. {verdict}"
+    lead = phrases.chain_sentence(snapshot.path(chain.path))
+    return f"{lead}, which is caught in a circle: {knot.sentence} {verdict}"
+
+
+def _of_no_end(graph: WaitGraph, end: int) -> Root:
+    return roots.LIMITED if end in graph.limited else roots.FARTHER
 
 
 def _not_waiting(snapshot: SnapshotGraph, node: Node) -> Why:

@@ -88,11 +88,14 @@ class _Condensed:
             for n in members:
                 self._of[n] = c
         self._weight = [sum(counts(graph.ids[n]) for n in part) for part in self._components]
+        self._all = sum(self._weight)
         self._own = [counts(i) for i in graph.ids]
         self._needs = self._condense()
         self._above: list[int] = [0] * len(self._components)
         self._tree = bytearray(b"\1") * len(self._components)
         self._add_up()
+        if 0 in self._tree:
+            self._tighten()
 
     def _condense(self) -> list[Sequence[int]]:
         of, needs = self._of, self._graph.needs
@@ -112,9 +115,19 @@ class _Condensed:
             single = len(below) <= 1 and self._tree[c]
             passed_on = self._above[c] + self._weight[c]
             for target in below:
-                self._above[target] += passed_on
+                if (total := self._above[target] + passed_on) > self._all:
+                    total = self._all  # counted twice over and over: numbers would grow without end
+                self._above[target] = total
                 if not single:
                     self._tree[target] = 0
+
+    def _tighten(self) -> None:
+        # Whoever waits for c, and c itself, wait for all that c needs: it has more waiters than c.
+        above = self._above
+        for c, below in enumerate(self._needs):
+            if not self._tree[c]:
+                most = min((above[target] for target in below), default=self._all)
+                above[c] = min(above[c], most - self._weight[c])
 
     def bound(self, n: int) -> int:
         """At most so many wait for n."""

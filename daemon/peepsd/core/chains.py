@@ -6,7 +6,7 @@ and then the nearest wins. Refuses to know attributes: a caller judges roots.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from .waits import Deadlock, WaitGraph
@@ -26,7 +26,7 @@ class Chain:
     deadlock: Deadlock | None
     """The knot at its end, if it ends in one; the path's last node is then a member."""
     roots_seen: int
-    """How many ends there were to choose from."""
+    """How many ends there were to choose from; 0: it leads round in a circle, or on and on."""
     is_cut_short: bool
     """The search stopped at its limit, so a better root may exist."""
 
@@ -83,14 +83,20 @@ class Chains:
                     came_from[there] = here
                     depth[there] = depth[here] + 1
                     todo.append(there)
-        if not ends:  # a circle that is no deadlock: time or another branch will end it
-            return Chain((start,), None, 0, bool(todo))
+        if not ends:
+            return Chain(_path(came_from, self._without_end(came_from)), None, 0, bool(todo))
         ranks = judge(ends)
         best = min(zip(ranks, ends, strict=True), key=lambda r: (r[0], depth[r[1]], r[1]))[1]
         return Chain(_path(came_from, best), None, len(ends), bool(todo))
 
+    def _without_end(self, came_from: Mapping[int, int]) -> int:
+        """What stands for an end if there is none: in a circle that is no deadlock the nearest
+        wait with a time limit, which breaks it; in a search cut short the farthest seen."""
+        limited = self._graph.limited
+        return next((n for n in came_from if n in limited), next(reversed(came_from)))
 
-def _path(came_from: dict[int, int], end: int) -> tuple[int, ...]:
+
+def _path(came_from: Mapping[int, int], end: int) -> tuple[int, ...]:
     path = [end]
     while came_from[path[-1]] != path[-1]:
         path.append(came_from[path[-1]])

@@ -68,6 +68,9 @@ def relation(src: Node, dst: Node) -> str:
     return "waits for"
 
 
+TOLD = 15
+"""So many links at either end of a long chain are told in words; its steps tell all."""
+
 ACTIVE = ("waits", "sleeps")
 
 
@@ -81,9 +84,9 @@ def _then(phrase: str) -> str:
 def _without_connections(path: Sequence[Node]) -> list[tuple[Node, str]]:
     """Each node of `path` with how it follows; sockets on the way to somebody become a clause."""
     links = [(path[0], "")]
+    last = max((i for i, node in enumerate(path) if node.kind != "socket"), default=0)
     for number, (src, dst) in enumerate(pairwise(path), 1):
-        onward = path[number + 1 :]
-        if dst.kind == "socket" and any(node.kind != "socket" for node in onward):
+        if dst.kind == "socket" and number < last:
             continue  # told with whoever comes after it
         if src.kind == "socket" and dst.kind != "socket":
             links.append((dst, f"waits, over the connection {_address(path, number)}, for"))
@@ -103,9 +106,14 @@ def _address(path: Sequence[Node], number: int) -> str:
 def chain_sentence(path: Sequence[Node]) -> str:
     """`path` as one sentence without its full stop: A waits for L, held by B, which waits for C."""
     links = _without_connections(path)
+    left_out = len(links) - 2 * TOLD
     words = [f"{title(path[0])} {whereabouts(path[0])}".rstrip()]
     shown_process = path[0].proc_key
     for number, (node, phrase) in enumerate(links[1:]):
+        if left_out > 1 and TOLD <= number + 1 < TOLD + left_out:
+            if number + 1 == TOLD:
+                words.append(f", and so on through {left_out} others")
+            continue
         if number:
             words.append(f", {_then(phrase)}")
         else:

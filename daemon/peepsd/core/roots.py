@@ -53,6 +53,14 @@ CYCLE = Root("cycle", "everybody in the circle waits for somebody else in it")
 BLOCKING = Root("blocked_loop", "it does not give its event loop back, so nothing else there runs")
 
 
+LIMITED = Root(
+    "timeout", "it waits in a circle, but with a time limit, which will end this by itself"
+)
+
+
+FARTHER = Root("unknown", "from there the chain goes on, farther than was searched")
+
+
 UNWOKEN = Root(
     "unknown",
     "it could go on, but its event loop sleeps and nobody wakes it"
