@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .graph import Ref
 from .places import Places, Spot
-from .resources import Shape, behind_adapter, read_attributes, shape_of
+from .resources import Reader, Shape, attribute_reader, behind_adapter, is_adapter, shape_of
 from .statics import static_get, type_name
 
 IN_LOOP = "in_loop"
@@ -138,7 +138,7 @@ class Cut:
         finaliser can run that should not (LoopCut.give_back)."""
         self.names = names or {}
         """Names that the application gave to objects, by id."""
-        self._classes: dict[type, tuple[Shape | None, str]] = {}
+        self._classes: dict[type, Known] = {}
 
     def part(self) -> "Cut":
         """A cut of its own for a loop that captures in its own thread; `absorb` it later."""
@@ -182,33 +182,49 @@ class Cut:
         described = self.facts.described.get(id(obj))
         if described is not None:
             return described.ref
-        obj = behind_adapter(obj)
-        described = self.facts.described.get(id(obj))
-        if described is not None:
-            return described.ref
-        cls = type(obj)
-        known = self._classes.get(cls)
+        known = self._classes.get(type(obj))
         if known is None:
-            known = self._classes[cls] = (shape_of(obj), type_name(obj))
-        shape, name = known
+            obj = behind_adapter(obj)
+            described = self.facts.described.get(id(obj))
+            if described is not None:
+                return described.ref
+            known = self._learn(obj)
+        shape, name, read = known
         if shape is None:
             if kind is None or obj is None:
                 return None
             ref: Ref = (kind, id(obj))
             described = Described(ref, name, {}, False, False, self.names.get(id(obj)))
         else:
-            attrs = read_attributes(obj, shape)
+            assert read is not None
+            attrs = read(obj)
             ref = (shape.kind, _key_of(obj, shape, attrs))
             label = self.names.get(id(obj))
             described = Described(ref, name, attrs, shape.wait_any, shape.paired, label)
         self.facts.described[id(obj)] = described
         return ref
 
+    def _learn(self, obj: object) -> "Known":
+        """What is known of an object's class, found out once a cut."""
+        cls = type(obj)
+        known = self._classes.get(cls)
+        if known is None:
+            shape = shape_of(obj)
+            reader = None if shape is None else attribute_reader(cls, shape)
+            known = (shape, type_name(obj), reader)
+            if not is_adapter(obj):  # one that has not adapted yet; the next may have
+                self._classes[cls] = known
+        return known
+
     def holds(self, obj: object, holder: Ref, how: str, inferred: bool = True) -> None:
         """Note that `holder` (a task's or thread's Ref) holds `obj`, if it is a resource."""
         ref = self.resource(obj)
         if ref is not None and ref[0] in HOLDABLE | OPENABLE:
             self.facts.holders.setdefault(ref, []).append(Holding(holder, how, inferred))
+
+
+Known = tuple[Shape | None, str, Reader | None]
+"""Of a class: its shape if it is a resource, its name, and what reads its attributes."""
 
 
 def _key_of(obj: object, shape: Shape, attrs: Mapping[str, Any]) -> int | str:

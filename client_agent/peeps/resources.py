@@ -6,7 +6,10 @@ who waits and who holds, and never reads contents: sizes, counts and flags only.
 """
 
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from .statics import MISSING, static_get, static_path
@@ -170,9 +173,14 @@ def shape_of(obj: object) -> Shape | None:
 _ADAPTED = ("_internal_limiter", "_internal_lock", "_internal_semaphore", "_internal_event")
 
 
+def is_adapter(obj: object) -> bool:
+    """Whether it is anyio's stand-in for a primitive made outside of a loop."""
+    return type(obj).__name__.endswith("Adapter")
+
+
 def behind_adapter(obj: object) -> object:
     """anyio's primitives made outside of a loop adapt to one later: the one that counts."""
-    if not type(obj).__name__.endswith("Adapter"):
+    if not is_adapter(obj):
         return obj
     for name in _ADAPTED:
         inner = static_get(obj, name)
@@ -181,48 +189,53 @@ def behind_adapter(obj: object) -> object:
     return obj
 
 
-def read_attributes(obj: object, shape: Shape) -> dict[str, Any]:
-    """The numbers and flags that the row names, as far as they are there."""
-    found: dict[str, Any] = {}
+Reader = Callable[[Any], dict[str, Any]]
+"""Reads the numbers and flags that a row names from an object, as far as they are there."""
+
+
+def attribute_reader(cls: type, shape: Shape) -> Reader:
+    """The Reader of a class: made once, for it is called for each resource inside the cut."""
     # A library's own class has plain attributes; a subclass may have put properties there.
-    is_own = (_module(type(obj)), type(obj).__name__) in SHAPES
-    for name, path, how in shape.attributes:
-        value = _plain_path(obj, path) if is_own else static_path(obj, path)
-        kind = type(value)
-        if how == "len":
-            # None stands for an empty collection in asyncio; anything else has no length to tell.
-            value = 0 if value is None else _length(value)
-        elif how == "flag":
-            value = bool(value) if kind is bool or kind is int else MISSING
-        elif kind not in _TELLABLE or (kind is str and len(value) > 40):
-            value = MISSING
-        if value is not MISSING:
-            found[name] = value
-    extra = _EXTRAS.get(type(obj).__name__)
-    if extra is not None:
-        found.update(extra(obj))
-    return found
+    is_own = (_module(cls), cls.__name__) in SHAPES
+    plan: list[tuple[str, Callable[[Any], Any], str]] = [
+        (name, attrgetter(path) if is_own else partial(static_path, path=path), how)
+        for name, path, how in shape.attributes
+    ]
+    extra = _EXTRAS.get(cls.__name__)
+
+    def read(obj: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, get, how in plan:
+            try:
+                value = get(obj)
+            except Exception:  # another version of the library has no such attribute
+                continue
+            if how == "len":
+                # None stands for an empty collection in asyncio; MISSING has no length to tell.
+                value = 0 if value is None else _length(value)
+            elif how == "flag":
+                value = bool(value) if type(value) in (bool, int) else MISSING
+            elif type(value) not in _TELLABLE or (type(value) is str and len(value) > 40):
+                continue
+            if value is not MISSING:
+                found[name] = value
+        if extra is not None:
+            found.update(extra(obj))
+        return found
+
+    return read
 
 
 _TELLABLE = (int, float, str, bool)
-
-
-def _plain_path(obj: object, path: str) -> Any:
-    try:
-        if "." not in path:
-            return getattr(obj, path)
-        for name in path.split("."):
-            obj = getattr(obj, name)
-    except Exception:
-        return MISSING
-    return obj
 
 
 _SIZED = (list, tuple, set, frozenset, dict, bytes, bytearray)
 
 
 def _length(value: object) -> Any:
-    if isinstance(value, _SIZED) or type(value).__module__ in ("collections", "_weakrefset"):
+    if isinstance(value, _SIZED):
+        return len(value)
+    if type(value).__module__ in ("collections", "_weakrefset"):
         return len(value)  # type: ignore[arg-type]
     parked = static_get(value, "_parked")  # trio's parking lot
     return len(parked) if parked is not MISSING else MISSING
