@@ -23,7 +23,7 @@ from .core.happenings import Bus, Happening, SnapshotCompleted
 from .core.limits import PeerLimits
 from .core.registry import Registry
 from .core.summary import SnapshotSummary
-from .errors import ConfigError
+from .errors import CannotListen
 from .feed.live import Identity, LiveFeed
 from .feed.participants import House, run_participants
 from .feed.routes import websocket_routes
@@ -239,8 +239,8 @@ class _Daemon:
         }
 
 
-def _cannot_listen(setting: str, address: Address, exc: OSError) -> ConfigError:
-    return ConfigError(
+def _cannot_listen(setting: str, address: Address, exc: OSError) -> CannotListen:
+    return CannotListen(
         f"{setting}: cannot listen on {address}: {exc.strerror or exc}",
         hint="is another peepsd running? choose another address, or port 0 for any free one",
     )

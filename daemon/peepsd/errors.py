@@ -24,6 +24,10 @@ class ConfigError(PeepsError):
     exit_status = 2
 
 
+class CannotListen(PeepsError):
+    """An address is taken, or not one of this machine's."""
+
+
 class BadRequest(PeepsError):
     """The request cannot be understood."""
 

@@ -41,24 +41,39 @@ def test_names_reach_the_page_as_text_only() -> None:
         assert way not in script
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
-def test_the_page_shows_what_is_wrong(daemon: Daemon, tmp_path: Path) -> None:
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+
+
+def shown(url: str, profile: Path) -> str:
+    """The page's DOM after eight seconds of its time."""
     assert BROWSER is not None
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+         "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", f"--user-data-dir={profile}",
+         "--virtual-time-budget=8000", "--dump-dom", url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert "<title>" in done.stdout, done.stderr
+    return done.stdout
+
+
+@needs_browser
+def test_the_page_shows_what_is_wrong(daemon: Daemon, tmp_path: Path) -> None:
     with Peer(daemon.listen, "shop", 1).serve(stuck):
         wait_for_connections(daemon.url, 1)
         daemon.jump()
-        done = subprocess.run(
-            [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-             "--no-first-run", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}",
-             "--virtual-time-budget=8000", "--dump-dom", daemon.url + "/"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )  # fmt: skip
-    dom = done.stdout
-    assert "Deadlock" in dom, done.stderr
+        dom = shown(daemon.url + "/", tmp_path / "profile")
+    assert "Deadlock" in dom
     assert "shop-1" in dom
     assert "<title>peeps #1</title>" in dom
     assert "<img" not in dom
     assert "&lt;img src=x" in dom
+
+
+@needs_browser
+def test_the_address_of_a_snapshot_that_is_gone_says_so(daemon: Daemon, tmp_path: Path) -> None:
+    dom = shown(daemon.url + "/#snapshot=4711", tmp_path / "profile")
+    assert "there is no snapshot 4711" in dom

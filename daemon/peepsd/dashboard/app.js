@@ -116,11 +116,14 @@ async function choose(id) {
   await showSnapshot(id);
 }
 
+// What somebody did wrong stays to be read: polling takes back no error but its own.
+let failed = null;
 const guarded = (act) => async (...args) => {
   try {
     await act(...args);
-    say(null);
+    if (act !== refresh || failed === refresh) say(null);
   } catch (error) {
+    failed = act;
     say(error);
   }
 };
