@@ -123,3 +123,16 @@ def test_wire_is_the_lowest_floor() -> None:
                 module.startswith("peeps.wire") or module.split(".")[0] in sys.stdlib_module_names
             )
             assert module.split(".")[0] not in EFFECTS
+
+
+def test_no_module_of_the_daemon_imports_itself_through_others() -> None:
+    left = {
+        ".".join(["peepsd", *path.relative_to(DAEMON).with_suffix("").parts]): set(
+            imports(path, "peepsd", DAEMON)
+        )
+        for path in modules(DAEMON)
+    }
+    while free := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"a circle, and those that import it: {sorted(left)}"

@@ -111,6 +111,21 @@ def test_record_keeps_what_is_there(tmp_path: Path) -> None:
     assert out.read_bytes() == b"precious"
 
 
+def test_record_writes_over_nothing_before_it_has_something_to_write(tmp_path: Path) -> None:
+    out = tmp_path / "precious.mock"
+    out.write_bytes(b"precious")
+    run("record", out, "--force", "--url", "127.0.0.1:1", status=3)
+    assert out.read_bytes() == b"precious"
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    write_recording(tmp_path / "r.mock")
+    with replaying(tmp_path / "r.mock") as url:
+        done = run("record", "/dev/full", "--force", "--url", url, status=3)
+    assert "cannot write /dev/full: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["record", "watch"])
 def test_no_daemon_is_one_clear_line_and_leaves_nothing(command: str, tmp_path: Path) -> None:
     arguments = [tmp_path / "out.mock"] if command == "record" else []
@@ -146,6 +161,7 @@ def test_inspect_and_replay_of_no_recording(content: bytes, tmp_path: Path) -> N
         (["--listen", "0.0.0.0:0"], "other machines", 2),
         (["--listen", "nonsense"], "host:port", 2),
         (["--speed", "0"], "--speed", 2),
+        (["--speed", "nan"], "--speed", 2),
     ],
 )
 def test_wrong_flags_of_replay(flags: list[str], word: str, status: int, tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ import click
 import trio
 
 from ..core.identity import safe_text
-from ..errors import ConfigError, PeepsError
+from ..errors import PeepsError
 from ..feed.client import Connected, Lost, Received, Update, follow
 from ..feed.inspection import Inspection
 from ..feed.modes import INTROSPECT, PUSHABLE
-from ..feed.recording import Damage, RecordingWriter, read_file
+from ..feed.recording import read_file
+from .feed_record import RecordingFile
 from .source import default_url
 
 DEFAULT_REPLAY = "127.0.0.1:8080"
@@ -67,6 +68,13 @@ def _url(ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
     return feed_url(value or ctx.find_root().params.get("url") or default_url())
 
 
+def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """No nan, which no range refuses."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is no number", ctx, param)
+    return value
+
+
 def _server_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option(
@@ -98,28 +106,15 @@ def record(
 
     A recording can be replayed and inspected later, also by libp2p's observer tools.
     """
-    try:
-        file = out.open("wb" if force else "xb")
-    except FileExistsError:
-        raise ConfigError(f"{out} exists", hint="choose another name, or --force") from None
-    except OSError as exc:
-        raise PeepsError(f"cannot write {out}: {exc.strerror}") from None
-    with file:
-        writer = RecordingWriter(file)
+    with RecordingFile(out, force=force) as file:
 
         def take(update: Update) -> None:
             _tell_connection(update)
             if isinstance(update, Received):
-                writer.write(update.payload)
-                file.flush()
+                file.write(update.payload)
 
-        try:
-            _run(partial(_follow, url, token, interval, take), duration)
-        except PeepsError:
-            if not writer.messages:
-                out.unlink()
-            raise
-    click.echo(f"{out}: {writer.messages} messages, {writer.bytes} bytes")
+        _run(partial(_follow, url, token, interval, take), duration)
+    click.echo(f"{out}: {file.messages} messages, {file.size} bytes")
 
 
 @click.command()
@@ -128,6 +123,7 @@ def record(
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
+    callback=_number,
     default=1.0,
     show_default=True,
     help="2: twice as fast as it was recorded.",
@@ -216,13 +212,6 @@ def _tell_connection(update: Update) -> None:
             click.echo(f"{safe_text(reason, 300)}; again in {wait_s:.1f} s", err=True)
         case Received():
             pass
-
-
-def report_damage(damage: Damage) -> None:
-    """One line on standard error about what cannot be read."""
-    click.echo(
-        f"skipped {damage.length} bytes at offset {damage.offset}: {damage.reason}", err=True
-    )
 
 
 def _run(main: Callable[[], Awaitable[None]], duration: float) -> None:

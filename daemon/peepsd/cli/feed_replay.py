@@ -11,11 +11,11 @@ from ..config import Address, parse_address
 from ..errors import ConfigError
 from ..feed.hub import Limits
 from ..feed.modes import OBSERVER, PATHS
+from ..feed.recording import Damage
 from ..feed.replay import ReplayFeed, open_recording
 from ..feed.routes import websocket_route, websocket_routes
 from ..http import server
 from ..http.guard import Guard, Policy
-from .feed_commands import report_damage
 
 
 async def serve_recording(file: Path, listen: str, speed: float) -> None:
@@ -23,7 +23,7 @@ async def serve_recording(file: Path, listen: str, speed: float) -> None:
     feed = ReplayFeed(
         open_recording(file),
         speed=speed,
-        on_damage=report_damage,
+        on_damage=_report_damage,
         on_end=lambda: click.echo("an observer has had it all", err=True),
     )
     routes = [*websocket_routes(feed), websocket_route("/", OBSERVER, feed)]
@@ -54,3 +54,10 @@ async def _listeners(listen: str) -> list[trio.SocketListener]:
             f"--listen: cannot listen on {address}: {exc.strerror or exc}",
             hint="choose another port, or 0 for any free one",
         ) from None
+
+
+def _report_damage(damage: Damage) -> None:
+    """One line on standard error about what cannot be read."""
+    click.echo(
+        f"skipped {damage.length} bytes at offset {damage.offset}: {damage.reason}", err=True
+    )
