@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from peepsd.cli import commands
+from peepsd.cli import commands, data_commands
 from peepsd.cli.output import safe
 from tests.support.answers_db import SnapshotBuilder, new_database, write_story
 
@@ -117,6 +118,57 @@ def test_what_needs_a_daemon_says_so(
     status, _, err = peeps(capsys, *words, "--db", story)
     assert status == 3
     assert "leave --db out" in err
+
+
+def test_a_file_and_a_daemon_exclude_each_other(
+    story: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = peeps(capsys, "why", "--db", story, "--url", "http://127.0.0.1:1")
+    assert (status, "exclude each other" in err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["waits", "tree"])
+def test_an_unknown_process_is_no_idle_one(
+    command: str, story: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = peeps(capsys, command, "nobody", "--db", story)
+    assert (status, out) == (3, "")
+    assert "no process 'nobody' in snapshot 2" in err
+
+
+def test_waits_of_a_pid_are_those_of_its_process(
+    story: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert peeps(capsys, "waits", "33", "--db", story) == peeps(
+        capsys, "waits", "worker", "--db", story
+    )
+
+
+def test_export_into_a_file(story: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, printed, _ = peeps(capsys, "export", "--db", story)
+    out = tmp_path / "waits.dot"
+    assert peeps(capsys, "export", "--db", story, "-o", str(out)) == (0, "", "")
+    assert out.read_text() == printed
+    out.unlink()
+    status, _, _ = peeps(capsys, "export", "--db", story, "--json", "-o", str(out))
+    assert (status, out.read_text()) == (0, printed)
+    nowhere = str(tmp_path / "none" / "waits.dot")
+    status, _, err = peeps(capsys, "export", "--db", story, "-o", nowhere)
+    assert (status, err) == (3, f"peeps: cannot write {nowhere}: No such file or directory\n")
+
+
+def test_run_says_what_cannot_be_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.write_bytes(b"\x00")
+    nothing.chmod(0o755)
+    status, _, err = peeps(capsys, "run", "--", str(nothing))
+    assert (status, err) == (3, f"peeps: cannot run {nothing}: Exec format error\n")
+
+
+def test_query_names_are_completed() -> None:
+    context = click.Context(data_commands.query)
+    name = data_commands.query.params[0]
+    assert [c.value for c in name.shell_complete(context, "stale")] == ["stale-blockers"]
 
 
 def test_names_cannot_steer_the_terminal(

@@ -111,6 +111,21 @@ def test_what_has_dissolved_was_no_deadlock(tmp_path: Path) -> None:
     assert why["sentence"].endswith("It is not there in snapshot 2, so it was no deadlock.")
 
 
+def test_a_loop_blocked_by_one_task_is_one_finding(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "loop.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    s.node("event_loop:l", "p-1", "loop", cut="blocked", not_turned_s=9.5)
+    s.node("task:spin", "p-1", "spin", state="blocked")
+    s.node("task:behind", "p-1", "behind")
+    s.edge("event_loop:l", "task:spin")
+    s.edge("task:behind", "event_loop:l")
+    s.node("task:foreign", "p-1", "foreign", state="blocked")
+    db.close()
+    found = [f["subject"]["name"] for f in ask(tmp_path / "loop.sqlite", "check")["findings"]]
+    assert sorted(found) == ["foreign", "spin"]
+
+
 def test_a_circle_with_a_time_limit_is_explained_by_it(tmp_path: Path) -> None:
     db = new_database(tmp_path / "limit.sqlite")
     s = SnapshotBuilder(db, 1, START_NS)

@@ -19,8 +19,8 @@ def test_flags_win_over_variables() -> None:
     assert (c.timeout_ms, c.db) == (8, "a")
 
 
-def test_the_variables_of_agents_are_known() -> None:
-    load({"PEEPS_DASHBOARD": "x:1", "PEEPS_PROCESS_NAME": "n", "PATH": "/"})
+def test_the_variables_of_agents_and_of_the_command_line_are_known() -> None:
+    load({"PEEPS_DASHBOARD": "x:1", "PEEPS_PROCESS_NAME": "n", "PEEPS_URL": "u", "PATH": "/"})
 
 
 @pytest.mark.parametrize(

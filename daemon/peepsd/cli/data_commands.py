@@ -47,8 +47,14 @@ def sql(ask: Asking, statement: str | None, params: tuple[str, ...]) -> None:
     ask.show(answer, show_lists.rows)
 
 
+def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from ..store.packs import PACKS
+
+    return [name for name in PACKS if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_names)
 @click.option("--limit", type=click.IntRange(1, 5000), default=100, show_default=True)
 @click.option("--sql", "with_sql", is_flag=True, help="Show the query instead of running it.")
 @asking(fresh=False)
@@ -85,12 +91,15 @@ def export(ask: Asking, format_: str, output: Path | None) -> None:
     all tasks and threads. json: everything.
     """
     answer = ask.ask("export", snapshot_id=ask.snapshot_id(), format=format_)
+    if output is not None:
+        try:
+            output.write_text(answer["text"], encoding="utf-8")
+        except OSError as exc:
+            raise BadRequest(f"cannot write {output}: {exc.strerror}") from exc
     if ask.as_json:
         ask.out.json(answer)
     elif output is None:
         click.echo(answer["text"], nl=False)
-    else:
-        output.write_text(answer["text"], encoding="utf-8")
 
 
 @click.command()

@@ -39,4 +39,7 @@ def run(dashboard: str | None, name: str | None, command: tuple[str, ...]) -> No
     program = shutil.which(command[0])
     if program is None:
         raise BadRequest(f"there is no program {command[0]!r}")
-    os.execve(program, list(command), environment)
+    try:
+        os.execve(program, list(command), environment)
+    except OSError as exc:
+        raise BadRequest(f"cannot run {program}: {exc.strerror}") from exc

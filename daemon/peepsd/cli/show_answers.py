@@ -261,7 +261,7 @@ def diff(out: Out, answer: Json) -> None:
     counts: dict[str, Any] = answer["counts"]
     out.line(
         (f"From snapshot {answer['before']} to {answer['after']}", BOLD),
-        f", {seconds(answer['seconds'])} later:",
+        f", {seconds(abs(answer['seconds']))} {'earlier' if answer['seconds'] < 0 else 'later'}:",
     )
     for name, sign, style in (("nodes_appeared", "+", GREEN), ("nodes_gone", "-", RED)):
         for node in answer[name]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import httpx
 import orjson
 
-from ..errors import Ambiguous, BadRequest, NotFound, PeepsError
+from ..errors import Ambiguous, BadRequest, ConfigError, NotFound, PeepsError
 
 DEFAULT_HTTP = "127.0.0.1:9130"
 
@@ -172,6 +172,8 @@ def _refusal(response: httpx.Response) -> PeepsError:
         message, hint = str(body["error"]), body.get("hint")
     except (ValueError, KeyError, TypeError):
         message, hint = f"HTTP {response.status_code} from {response.url}", None
+    if response.status_code == 401 and hint is None:
+        hint = "set PEEPS_TOKEN here as it is set for peepsd"
     kinds: dict[int, type[PeepsError]] = {400: BadRequest, 404: NotFound, 409: Ambiguous}
     return kinds.get(response.status_code, PeepsError)(message, hint=hint)
 
@@ -197,7 +199,7 @@ def open_source(db: str | None, url: str | None) -> Source:
     """The file if one is named, else the daemon."""
     if db is not None:
         if url is not None:
-            raise BadRequest("--db and --url exclude each other: a file, or a daemon")
+            raise ConfigError("--db and --url exclude each other: a file, or a daemon")
         return FileSource(db)
     address = url or default_url()
     if "://" not in address:

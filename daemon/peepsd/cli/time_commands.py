@@ -9,9 +9,10 @@ import time
 
 import click
 
-from ..errors import NobodyConnected, PeepsError
+from ..errors import PeepsError
 from . import show_answers, show_lists
 from .options import Asking, asking, need_live
+from .output import safe
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -102,11 +103,9 @@ def record_snapshots(ask: Asking, every: float, duration: float) -> None:
         time.sleep(max(0.0, started + number * every - time.monotonic()))
         try:
             summary = ask.source.jump()
-        except NobodyConnected:
-            raise
         except PeepsError as exc:
             failed += 1
-            click.echo(f"peeps: {exc.message}", err=True)
+            click.echo(f"peeps: {safe(exc.message)}", err=True)
         else:
             taken += 1
             ask.show(summary, show_lists.jumped_briefly)

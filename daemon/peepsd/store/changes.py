@@ -15,6 +15,7 @@ from ..core.nodes import Node, missing_node
 from ..errors import BadRequest, NotFound
 from .graph_reads import GraphReads
 from .scope import narrow
+from .subjects import known_process
 
 MAX_HISTORY = 100
 MAX_ROWS = 100_000
@@ -217,10 +218,12 @@ def waits(
 ) -> dict[str, Any]:
     """Rows of the view `waits`, those of tasks and threads, of one process or all."""
     narrow(reads.connection, snapshot_id)
+    if process is not None:
+        known_process(reads, snapshot_id, process)
     rows = reads.rows(
         "SELECT * FROM waits WHERE waiter_kind IN ('task', 'thread', 'future')"
         " AND (?1 IS NULL OR waiter_process = ?1 OR waiter_process IN"
-        " (SELECT proc_key FROM snapshot_processes WHERE process = ?1))"
+        " (SELECT proc_key FROM snapshot_processes WHERE process = ?1 OR cast(pid AS text) = ?1))"
         " ORDER BY waiter_process, waiter, waiter_id LIMIT ?2",
         (process, 500 if limit is None else int(limit)),
     )

@@ -214,7 +214,12 @@ WITH blocking AS (
    UNION ALL
   SELECT t.snapshot_id, t.id, t.id, NULL
     FROM nodes t
-   WHERE instr(t.attrs_json, '"blocked"') AND json_extract(t.attrs_json, '$.state') = 'blocked')
+   WHERE instr(t.attrs_json, '"blocked"') AND json_extract(t.attrs_json, '$.state') = 'blocked'
+     AND NOT EXISTS (SELECT 1 FROM edges o  -- else its loop has told of it
+                       JOIN nodes l ON l.snapshot_id = o.snapshot_id AND l.id = o.src_id
+                      WHERE o.snapshot_id = t.snapshot_id AND o.dst_id = t.id AND o.kind = 'needs'
+                        AND l.kind = 'event_loop'
+                        AND json_extract(l.attrs_json, '$.cut') = 'blocked'))
 SELECT t.id, t.kind, {_NAME.format("t")} AS name, t.proc_key AS process,
        {_LOCATION.format("t")} AS location, json_extract(t.attrs_json, '$.stack[#-1]') AS innermost,
        b.seconds, b.loop_id,

@@ -107,19 +107,27 @@ def _waiting_in(reads: GraphReads, snapshot_id: int, process: str) -> list[str]:
     return [row[0] for row in rows]
 
 
+def known_process(reads: GraphReads, snapshot_id: int, process: str) -> list[str]:
+    """The proc_keys of all processes that a name, proc_key or pid means. Raises NotFound."""
+    found = reads.rows(
+        "SELECT DISTINCT proc_key FROM main.snapshot_processes"
+        " WHERE snapshot_id = ?1 AND (?2 IN (proc_key, process) OR cast(pid AS text) = ?2)",
+        (snapshot_id, process),
+    )
+    if not found:
+        raise NotFound(
+            f"there is no process {process!r} in snapshot {snapshot_id}",
+            hint="`peeps tree` shows what there is",
+        )
+    return [row[0] for row in found]
+
+
 def actors(
     reads: GraphReads, snapshot_id: int, process: str | None
 ) -> tuple[list[Node], list[tuple[str, str]], list[tuple[str, str]]]:
     """Tasks, threads and task groups, who spawned whom, and which group needs which member."""
     if process is not None:
-        known = reads.rows(
-            "SELECT DISTINCT proc_key FROM main.snapshot_processes"
-            " WHERE snapshot_id = ?1 AND (?2 IN (proc_key, process) OR cast(pid AS text) = ?2)",
-            (snapshot_id, process),
-        )
-        if not known:
-            raise NotFound(f"there is no process {process!r} in snapshot {snapshot_id}")
-        keys = [row[0] for row in known]
+        keys = known_process(reads, snapshot_id, process)
     else:
         keys = [p.proc_key for p in reads.processes(snapshot_id)]
     marks = ",".join("?" * len(keys))
