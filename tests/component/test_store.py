@@ -233,6 +233,25 @@ async def test_events_survive_a_locked_database(path: str, monkeypatch: pytest.M
     assert query(path, "SELECT count FROM ingest_events") == [(3,)]
 
 
+async def test_a_snapshot_that_could_not_be_closed_is_closed_before_the_next_one(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peepsd.store.database.BUSY_TIMEOUT_MS", 1)
+    async with open_database(path, 0) as db:
+        sid, whole = await begin(db, 1), await begin(db, 1)
+        await complete(db, whole, {1: Status.TIMEOUT})
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for interrupted in (sid, whole):
+                with pytest.raises(StoreError):
+                    await db.writer.interrupt(interrupted, 7, "it was locked")
+            other.execute("ROLLBACK")
+        await db.writer.begin(2, 5000)
+    assert query(path, "SELECT completed_at_ns, interrupted FROM snapshots") == [
+        (7, "it was locked"), (99, None), (None, None),
+    ]  # fmt: skip
+
+
 # versions
 
 ORIGINAL = """

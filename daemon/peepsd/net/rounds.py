@@ -113,8 +113,7 @@ class SnapshotRounds:
                     peer.note_over(snapshot_id)
 
     async def _interrupt(self, snapshot_id: int, exc: PeepsError | trio.Cancelled) -> None:
-        """Say in the database that this snapshot will not be completed, and why. If even that
-        is refused, the next start says so."""
+        """Say in the database that this snapshot will not be completed, and why."""
         why = STOPPED
         if isinstance(exc, PeepsError):
             why = f"it could not be stored: {exc.message}"

@@ -61,6 +61,7 @@ class Writer:
     def __init__(self, actor: ConnectionActor, check: Callable[[], None]) -> None:
         self._actor = actor
         self._check = check
+        self._to_close: dict[int, tuple[int, str, int]] = {}
 
     async def begin(self, requested_at_ns: int, timeout_ms: int) -> int:
         """Allocate a snapshot id that was never used before. Raises StoreError also if the file
@@ -75,6 +76,7 @@ class Writer:
             assert cursor.lastrowid is not None
             return cursor.lastrowid
 
+        await self._close_interrupted()
         return await self._transaction(job)
 
     async def freeze(
@@ -119,16 +121,26 @@ class Writer:
         return await self._transaction(job)
 
     async def interrupt(self, snapshot_id: int, completed_at_ns: int, why: str) -> None:
-        """Close a snapshot that will not be completed; nothing if it is closed."""
+        """Close a snapshot that will not be completed; nothing if it is closed. If that is
+        refused, it is done before the next snapshot is begun."""
+        self._to_close[snapshot_id] = (completed_at_ns, why, snapshot_id)
+        await self._close_interrupted()
+
+    async def _close_interrupted(self) -> None:
+        closing = dict(self._to_close)
+        if not closing:
+            return
 
         async def job(db: aiosqlite.Connection) -> None:
-            await db.execute(
+            await db.executemany(
                 "UPDATE snapshots SET completed_at_ns = ?, interrupted = ?"
                 " WHERE snapshot_id = ? AND completed_at_ns IS NULL",
-                (completed_at_ns, why, snapshot_id),
+                list(closing.values()),
             )
 
         await self._transaction(job)
+        for snapshot_id in closing:
+            self._to_close.pop(snapshot_id, None)
 
     async def write_events(self, new: Sequence[NewRow], recounts: Sequence[Recount]) -> None:
         """Put problems on record."""
