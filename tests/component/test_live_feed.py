@@ -73,6 +73,33 @@ async def test_a_new_interval_counts_from_the_last_state(
         nursery.cancel_scope.cancel()
 
 
+async def test_bandwidths_are_right_when_the_clock_is_set(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    registry, set_by_s = Registry(), [0.0]
+    feed = LiveFeed(
+        Bus(),
+        registry,
+        Identity("1", "box-1"),
+        now_ns=lambda: START_NS + round((trio.current_time() + set_by_s[0]) * 1e9),
+    )
+    peer = registry.new_peer(
+        local_address="", remote_address="", now_ns=START_NS, ask=lambda _request: True
+    )
+    registry.admit(peer)
+    rates = []
+    for set_by_s[0] in (0.0, -3_600.0, -3_600.0, 3_600.0):
+        await trio.sleep(2)
+        peer.bytes_in += 1_000
+        feed.make_state()
+        made = feed.hub.latest_state
+        assert made is not None
+        state = pb.ServerMessage.FromString(made.payload).state
+        rates.append(state.subsystems.connections[0].traffic.traffic_in.inst_bw)
+        assert state.traffic.traffic_in.inst_bw == rates[-1]
+    assert rates[1:] == [500, 500, 500]
+
+
 async def test_nothing_is_encoded_for_nobody_and_a_failure_stays_here() -> None:
     bus = Bus()
     feed = make_feed(bus)

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from peepsd.core import happenings as h
 from peepsd.feed.client import Connected, Lost, Received, Retry, Update, follow, observing
@@ -139,6 +140,33 @@ async def test_a_close_is_told_with_its_reason() -> None:
         with pytest.raises(FeedClosed, match="protocol= must be"):
             async with connected(url_of(server, "/observer?protocol=x")) as connection:
                 await connection.receive()
+
+
+@pytest.mark.parametrize("framing", ["one frame", "many frames"])
+async def test_whoever_floods_us_lets_others_run(framing: str) -> None:
+    from peepsd.feed.framing import prefixed
+
+    from ..support.introspection_server import scripted_server
+
+    message = pb.ServerMessage(event=pb.Event(ts=1)).SerializeToString()
+    frames = [prefixed([message] * 200)] if framing == "one frame" else [message] * 200
+    async with scripted_server(frames) as url, connected(url) as connection:
+        for _ in range(200):
+            with trio.testing.assert_checkpoints():
+                await connection.receive()
+
+
+async def test_a_large_frame_is_read_whole() -> None:
+    from peepsd.feed.framing import prefixed
+
+    from ..support.introspection_server import scripted_server
+
+    messages = [
+        pb.ServerMessage(event=pb.Event(ts=n, content="x" * 100_000)).SerializeToString()
+        for n in range(1, 4)
+    ]
+    async with scripted_server([prefixed(messages)]) as url, connected(url) as connection:
+        assert [(await connection.receive())[0] for _ in messages] == messages
 
 
 @pytest.mark.parametrize("frame", [b"\x01\x00\x00\x00torn", b"\xff\xff\xff", "€"])

@@ -38,12 +38,15 @@ class House:
             ProcessDisconnected(at_ms * MS, peer.connection_id, peer.proc_key, "gone")
         )
 
-    def state(self, at_ms: int = T0 + 1000, retention_ms: int = 10_000) -> pb.State:
+    def state(
+        self, at_ms: int = T0 + 1000, retention_ms: int = 10_000, elapsed_s: float = 1.0
+    ) -> pb.State:
         return self.builder.build(
             instant_ms=at_ms,
             start_ms=at_ms - 1000,
             interval_ms=1000,
             retention_ms=retention_ms,
+            elapsed_s=elapsed_s,
         )
 
 
@@ -83,7 +86,7 @@ def test_traffic_counts_and_bandwidth_is_of_the_last_interval() -> None:
     first.bytes_in, first.frames_in, second.bytes_out, second.frames_out = 5_000, 2, 300, 3
     house.state()
     first.bytes_in += 4_000
-    state = house.state(T0 + 3_000)
+    state = house.state(T0 + 3_000, elapsed_s=2.0)
     gauge = state.subsystems.connections[0].traffic.traffic_in
     assert (gauge.cum_bytes, gauge.cum_packets, gauge.inst_bw) == (9_000, 2, 2_000)
     total = state.traffic

@@ -29,6 +29,10 @@ def test_r25_a_missing_time_is_estimated_from_the_other_two(
     assert state_times(state) == StateTimes(*expected)
 
 
+def test_r24_a_shorter_interval_leaves_no_gap() -> None:
+    assert times_of_next(11_900, 10_000, 1_000, previous_interval_ms=2_000) == (11_900, 10_000)
+
+
 @pytest.mark.parametrize(
     ("now", "previous", "instant", "start"),
     [

@@ -17,6 +17,8 @@ from .pb import introspection_pb2 as pb
 from .websocket import BadUrl, Closed, Rejected, WebSocket, open_websocket, shown
 
 CONNECT_S = 10.0
+_LARGE_FRAME_BYTES = 128 * 1024
+"""From this size on a frame's checksums would hold up everybody else for more than 10 ms."""
 
 
 class FeedUnavailable(PeepsError):
@@ -54,7 +56,12 @@ class FeedConnection:
         self.frames_out += 1
 
     async def receive(self) -> tuple[bytes, pb.ServerMessage]:
-        """The next message, as it came and decoded. Raises FeedClosed, UnreadableFrame."""
+        """The next message, as it came and decoded. Raises FeedClosed, UnreadableFrame.
+
+        Lets others run each time, however much came in one frame.
+        """
+        if self._pending:
+            await trio.lowlevel.checkpoint()
         while not self._pending:
             try:
                 frame = await self._websocket.receive()
@@ -63,7 +70,10 @@ class FeedConnection:
             self.bytes_in += len(frame)
             self.frames_in += 1
             try:
-                self._pending.extend(unframe(frame))
+                if len(frame) < _LARGE_FRAME_BYTES:
+                    self._pending.extend(unframe(frame))
+                else:
+                    self._pending.extend(await trio.to_thread.run_sync(unframe, frame))
             except FramingError as exc:
                 raise UnreadableFrame(f"{self.name}: {exc}") from None
         payload = self._pending.popleft()

@@ -68,6 +68,7 @@ class LiveFeed:
             on_configured=self._on_configured,
         )
         self._previous_ms: int | None = None
+        self._previous_interval_ms = 0
         self._made_at = float("-inf")
         self._due_at = float("-inf")
         self._changed = trio.Event()
@@ -98,16 +99,20 @@ class LiveFeed:
         settings = self.hub.settings
         interval_ms = settings.send_state_interval_ms
         now_ms = self._now_ns() // 1_000_000
-        instant_ms, start_ms = times_of_next(now_ms, self._previous_ms, interval_ms)
-        self._previous_ms = instant_ms
+        instant_ms, start_ms = times_of_next(
+            now_ms, self._previous_ms, interval_ms, self._previous_interval_ms
+        )
+        made_at, is_first = self._clock(), self._previous_ms is None
+        self._previous_ms, self._previous_interval_ms = instant_ms, interval_ms
         state = self._builder.build(
             instant_ms=instant_ms,
             start_ms=start_ms,
             interval_ms=interval_ms,
             retention_ms=settings.retention_period_ms,
+            elapsed_s=interval_ms / 1000 if is_first else made_at - self._made_at,
         )
         self.hub.publish(Source.STATE, encode_state(state))
-        self._made_at = self._clock()
+        self._made_at = made_at
         self._due_at = max(self._due_at + interval_ms / 1000, self._made_at)
         if self._due_at - self._made_at < interval_ms / 2000:  # behind: do not hurry after it
             self._due_at = self._made_at + interval_ms / 1000

@@ -54,7 +54,6 @@ class StateBuilder:
         self._departed = pb.Traffic()
         """What those carried that are not open any more."""
         self._last_total = (0, 0)
-        self._built_ms: int | None = None
 
     def note(self, happening: Happening) -> None:
         """Keep up with who comes, goes, and says its name."""
@@ -71,20 +70,25 @@ class StateBuilder:
                 pass
 
     def build(
-        self, *, instant_ms: int, start_ms: int, interval_ms: int, retention_ms: int
+        self,
+        *,
+        instant_ms: int,
+        start_ms: int,
+        interval_ms: int,
+        retention_ms: int,
+        elapsed_s: float,
     ) -> pb.State:
-        """The State of this instant."""
+        """The State of this instant. `elapsed_s`: since the one before, for the bandwidths, on a
+        clock that nobody sets."""
         self._catch_up(instant_ms)
         while self._closed and self._closed[0].timeline.close_ts < instant_ms - retention_ms:
             self._closed.popleft()
-        elapsed_s = self._elapsed_s(instant_ms, interval_ms)
         state = pb.State(instant_ts=instant_ms, start_ts=start_ms, snapshot_duration_ms=interval_ms)
         state.subsystems.connections.extend(self._closed)
         state.subsystems.connections.extend(
             _refresh(seen, instant_ms, elapsed_s) for seen in self._open.values()
         )
         self._add_total(state.traffic, elapsed_s)
-        self._built_ms = instant_ms
         return state
 
     def _track(self, connection_id: int) -> _Seen | None:
@@ -108,11 +112,6 @@ class StateBuilder:
             self._close(connection_id, now_ms)
         for peer in peers:
             self._open.setdefault(peer.connection_id, _Seen(peer))
-
-    def _elapsed_s(self, now_ms: int, interval_ms: int) -> float:
-        if self._built_ms is None or now_ms <= self._built_ms:
-            return interval_ms / 1000
-        return (now_ms - self._built_ms) / 1000
 
     def _add_total(self, traffic: pb.Traffic, elapsed_s: float) -> None:
         taken, given = traffic.traffic_in, traffic.traffic_out
@@ -205,4 +204,4 @@ def _add_traffic(total: pb.Traffic, peer: Peer) -> None:
 
 
 def _rate(count: int, elapsed_s: float) -> int:
-    return round(count / elapsed_s) if count > 0 else 0
+    return round(count / elapsed_s) if count > 0 and elapsed_s > 0 else 0

@@ -19,17 +19,20 @@ class StateTimes(NamedTuple):
     duration: int
 
 
-def times_of_next(now_ms: int, previous_ms: int | None, interval_ms: int) -> tuple[int, int]:
+def times_of_next(
+    now_ms: int, previous_ms: int | None, interval_ms: int, previous_interval_ms: int = 0
+) -> tuple[int, int]:
     """(instant_ts, start_ts) of the State made now.
 
     It starts where its predecessor ended (`previous_ms`), unless nothing was collected for a
     while: then one interval before its instant, and the distance between the two tells of the
-    gap. Instants rise even where the clock steps back.
+    gap. That the interval was longer when the predecessor was made is none. Instants rise even
+    where the clock steps back.
     """
     if previous_ms is None:
         return now_ms, now_ms - interval_ms
     instant = max(now_ms, previous_ms + 1)
-    if instant - previous_ms <= interval_ms * _JITTER:
+    if instant - previous_ms <= max(interval_ms, previous_interval_ms) * _JITTER:
         return instant, previous_ms
     return instant, instant - interval_ms
 

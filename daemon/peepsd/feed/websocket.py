@@ -107,7 +107,9 @@ class WebSocket:
         await self._send(BytesMessage(data=frame))
 
     async def receive(self) -> bytes | str:
-        """The next message. Raises Closed."""
+        """The next message. Raises Closed. Lets others run each time."""
+        if self._messages:
+            await trio.lowlevel.checkpoint()
         while not self._messages:
             if self._closed is not None:
                 raise self._closed
