@@ -1,29 +1,29 @@
-"""The agent's thread: the only place with a socket. Connect, greet, wait, answer, try again.
+"""The agent's thread. Connect, greet, wait, answer, try again.
 
-Decides nothing about graphs (snapshot.py) or bytes (daemon_session.py, serialise.py). What it
-promises its host: no exception and no print ever leave it, it waits in one system call while
-nobody asks, and it ends silently with the interpreter. It is a bare thread of `_thread`, so that
-`threading.enumerate()` and `active_count()` are what they were without it.
+Decides nothing about graphs (snapshot.py), bytes (daemon_session.py, serialise.py) and sockets
+(link.py). What it promises its host: no exception and no print ever leave it, it waits in one
+system call while nobody asks, and it ends silently with the interpreter. It is a bare thread of
+`_thread`, so that `threading.enumerate()` and `active_count()` are what they were without it.
 """
 
-import _socket
 import contextlib
 import os
 import random
 import sys
 from dataclasses import replace
-from typing import Any
 
 from . import unpatched
 from .collectors import Collectors
-from .config import Address, Config
+from .config import Config
 from .daemon_session import DaemonSession
 from .identity import Identity, make_identity
+from .link import Link, connect
 from .loop_cuts import set_switch_interval
 from .reconnect import Backoff
 from .registry import Registry
 from .serialise import null_reply, reply_chunks
 from .snapshot import Snapshot, describe_error
+from .waker import Waker
 from .wire.errors import WireError
 from .wire.messages import SnapshotRequest
 
@@ -32,6 +32,9 @@ SEND_TIMEOUT_S = 30.0
 _MARGIN = 0.9
 """Share of the asked time after which the rest is cut off: sending takes time too."""
 _LONGEST_WAIT_FOR_INSTANT_S = 5.0
+_POLLS_IN_S = 0.005
+_LOOK_AT_DESCRIPTORS_S = 30.0
+"""How long it takes to notice that the host has closed the agent's descriptors."""
 
 OFF, CONNECTING, CONNECTED = "off", "connecting", "connected"
 
@@ -56,7 +59,7 @@ class Agent:
         self._version = version
         self._collectors = Collectors()
         self._backoff = Backoff()
-        self._socket: Any = None
+        self._link: Link | None = None
         self._session: DaemonSession | None = None
         self._pending: list[SnapshotRequest] = []
         self._leave = False
@@ -72,7 +75,11 @@ class Agent:
         """Start the thread, unless it runs; one that was asked to end and has not, goes on."""
         self._leave = False
         if self._ended.acquire(False):
-            self.ident = unpatched.start_new_thread(self._run, ())
+            try:
+                self.ident = unpatched.start_new_thread(self._run, ())
+            except BaseException:  # the host may start no more threads: then there is none
+                self._ended.release()
+                raise
 
     def stop(self, seconds: float = 2.0) -> bool:
         """End the thread and the connection; whether the thread ended within so many seconds."""
@@ -99,8 +106,9 @@ class Agent:
 
     def become_child(self) -> None:
         """In a forked child: the parent's connection is not ours, nor is its thread."""
-        self._close_quietly(self._socket)  # no shutdown: the parent goes on using it
-        self._socket = self._session = None
+        if self._link is not None:
+            self._link.close()
+        self._link = self._session = None
         self._pending = []
         self._waker.close()
         self._waker = Waker()
@@ -127,24 +135,35 @@ class Agent:
 
     def _serve_once(self) -> None:
         """Connect, serve until the connection ends, then wait a little."""
-        if self._socket is None and not self._connect():
-            self._waker.wait(self._backoff.delay(random.random()))
+        if self._link is None and not self._connect():
+            self._wait_to_try_again()
             return
         began = unpatched.monotonic()
         try:
             self._serve()
         except (OSError, WireError) as exc:
             self.last_error = f"connection lost: {type(exc).__name__}"
+        except Exception as exc:  # out of memory, or a bug: the daemon shall not wait for us
+            self.last_error = f"connection given up: {describe_error(exc)}"
         if self._leave:
             return
         self._disconnect()
         self._backoff.connected_for(unpatched.monotonic() - began)
-        self._waker.wait(self._backoff.delay(random.random()))
+        self._wait_to_try_again()
+
+    def _wait_to_try_again(self) -> None:
+        if self._leave:
+            return
+        seconds = self._backoff.delay(random.random())
+        try:
+            self._waker.wait(seconds)
+        except OSError:  # no descriptor left even for that
+            unpatched.sleep(seconds)
 
     def _connect(self) -> bool:
         self.state = CONNECTING
         try:
-            self._socket = connect(self.config.dashboard, CONNECT_TIMEOUT_S)
+            self._link = connect(self.config.dashboard, CONNECT_TIMEOUT_S, self._waker)
             self._session = DaemonSession(
                 self.identity, _host_name(), self._version, self.config.token
             )
@@ -158,8 +177,9 @@ class Agent:
         return True
 
     def _serve(self) -> None:
-        session = self._session
+        session, link = self._session, self._link
         assert session is not None
+        assert link is not None
         while not self._leave:
             while self._pending:
                 with ShortTurns():
@@ -167,9 +187,9 @@ class Agent:
                 if self._leave:
                     return
                 self._pending.pop(0)
-            if not self._waker.wait_for(self._socket):
+            if not self._waker.wait(_LOOK_AT_DESCRIPTORS_S, link.fileno()):
                 continue
-            data = self._socket.recv(65536)
+            data = link.receive(65536)
             if not data:
                 self.last_error = "the daemon closed the connection"
                 return
@@ -214,30 +234,25 @@ class Agent:
             return
         seconds = (at_ns - unpatched.time_ns()) / 1e9
         left = min(deadline - unpatched.monotonic(), _LONGEST_WAIT_FOR_INSTANT_S)
-        if 0 < seconds < left:
+        if not 0 < seconds < left:
+            return
+        if seconds > _POLLS_IN_S:  # a poll can be woken, but is not as exact
+            self._waker.wait(seconds - _POLLS_IN_S)
+        seconds = (at_ns - unpatched.time_ns()) / 1e9
+        if seconds > 0 and not self._leave:
             unpatched.sleep(seconds)
 
     def _send(self, chunks: list[bytes]) -> None:
-        sock = self._socket
-        sock.settimeout(SEND_TIMEOUT_S)
-        for chunk in chunks:
-            sock.sendall(chunk)
-        sock.settimeout(None)
+        assert self._link is not None
+        self._link.send(chunks, SEND_TIMEOUT_S)
 
     def _disconnect(self) -> None:
-        self._close_quietly(self._socket)
-        self._socket = self._session = None
+        if self._link is not None:
+            self._link.close()
+        self._link = self._session = None
         self._pending = []
         if self.state == CONNECTED:
             self.state = CONNECTING
-
-    @staticmethod
-    def _close_quietly(sock: Any) -> None:
-        try:
-            if sock is not None:
-                sock.close()
-        except OSError:
-            pass
 
 
 class ShortTurns:
@@ -256,85 +271,6 @@ class ShortTurns:
         ours = abs(sys.getswitchinterval() - SHORT_TURN_S) < 1e-5
         if self._before > SHORT_TURN_S and ours:  # else the host has set another meanwhile
             set_switch_interval(self._before)
-
-
-class Waker:
-    """Waits for a socket, for time, or to be woken by another thread: one poll, no busy loop."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-        os.set_blocking(self._read, False)
-
-    def wake(self) -> None:
-        with contextlib.suppress(OSError):
-            os.write(self._write, b"x")
-
-    def wait(self, seconds: float) -> None:
-        """Until woken, at most so long."""
-        poll = unpatched.poll()
-        poll.register(self._read, unpatched.POLLIN)
-        poll.poll(seconds * 1000)
-        self._drain()
-
-    def wait_for(self, sock: Any) -> bool:
-        """Until there is something to read, or woken; whether it is the socket."""
-        poll = unpatched.poll()
-        poll.register(self._read, unpatched.POLLIN)
-        poll.register(sock, unpatched.POLLIN)
-        ready = {fd for fd, _ in poll.poll()}
-        if self._read in ready:
-            self._drain()
-        return sock.fileno() in ready
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
-
-    def _drain(self) -> None:
-        with contextlib.suppress(OSError):
-            os.read(self._read, 4096)
-
-
-def connect(address: Address, timeout_s: float) -> Any:
-    """A connected socket, by the C type that nobody patches. Raises OSError."""
-    if isinstance(address, str):
-        return _connected(_socket.AF_UNIX, address, timeout_s)
-    host, port = address
-    # As bytes: for text the codec "idna" would be imported, in this thread.
-    encoded = host.encode("ascii" if host.isascii() else "idna")
-    infos = _socket.getaddrinfo(encoded, port, 0, _socket.SOCK_STREAM)
-    error: OSError = OSError(f"no address for {host}")
-    for family, _, _, _, target in infos:
-        try:
-            sock = _connected(family, target, timeout_s)
-        except OSError as exc:
-            error = exc
-            continue
-        _set_quietly(sock, _socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        _set_quietly(sock, _socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
-        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-            if hasattr(_socket, name):
-                _set_quietly(sock, _socket.IPPROTO_TCP, getattr(_socket, name), value)
-        return sock
-    raise error
-
-
-def _connected(family: int, target: Any, timeout_s: float) -> Any:
-    sock = unpatched.CSocket(family, _socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout_s)
-        sock.connect(target)
-        sock.settimeout(None)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _set_quietly(sock: Any, level: int, option: int, value: int) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(level, option, value)
 
 
 def _host_name() -> str:

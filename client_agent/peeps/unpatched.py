@@ -46,5 +46,5 @@ allocate_lock: Callable[[], Any] = _or_else(
     "_thread", "allocate_lock", __import__("_thread").allocate_lock
 )
 poll: Callable[[], Any] = _or_else("select", "poll", None)
-POLLIN = 1
+POLLIN, POLLOUT = 1, 4
 get_native_id: Callable[[], int] = __import__("_thread").get_native_id

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import peeps
-from peeps import _api
+from peeps import _api, unpatched
 from tests.support.insides import wait_until
 from tests.support.raw_daemon import RawDaemon
 
@@ -154,6 +154,41 @@ def test_a_failing_collector_costs_itself_only(daemon):
     assert "broken: capture: ValueError at capture:" in reply["error"]
     assert "a value of the host" not in str(reply)
     assert reply["graph"]["nodes"]
+
+
+def test_a_host_that_may_start_no_thread_is_left_in_peace(daemon, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(unpatched, "start_new_thread", refuse)
+        assert not peeps.start("orders", dashboard=daemon.address)
+    assert "RuntimeError" in peeps.status()["reason"]
+    assert peeps.start("orders", dashboard=daemon.address)
+    agent = _api.running_agent()
+    assert agent.pause(60)
+    with monkeypatch.context() as patched:
+        patched.setattr(unpatched, "start_new_thread", refuse)
+        with pytest.raises(RuntimeError):
+            agent.start()
+    assert not agent.is_running
+    agent.start()
+    assert daemon.accept().ask(1)["snapshot_id"] == 1
+
+
+def test_running_out_of_memory_ends_the_connection_not_the_agent(daemon, monkeypatch):
+    peeps.start("orders", dashboard=daemon.address)
+    peer = daemon.accept()
+    agent = _api.running_agent()
+
+    def fail(data):
+        raise MemoryError
+
+    monkeypatch.setattr(agent._session, "receive", fail)
+    peer.send({"type": "snapshot_request", "snapshot_id": 1, "timeout_ms": 9000})
+    with pytest.raises((EOFError, ConnectionResetError)):
+        peer.receive()
+    assert daemon.accept().ask(2)["snapshot_id"] == 2
 
 
 def test_starting_twice_is_once_and_can_rename(daemon):
