@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,16 @@ async def test_record_watch_and_settings_on_a_live_feed(tmp_path: Path) -> None:
     assert kinds[:2] == ["runtime", "state"]
     assert kinds.count("state") >= 2
     assert run("inspect", out, "--json").stdout.startswith("{")
+
+
+def test_watch_writes_a_line_for_each_event_where_there_is_no_terminal(tmp_path: Path) -> None:
+    write_recording(tmp_path / "r.mock", states=4)
+    with replaying(tmp_path / "r.mock", "--speed", "4") as url:
+        done = run("watch", "--url", url, "--for", "4s")
+    lines = done.stdout.splitlines()
+    assert lines
+    assert all(re.match(r"\d\d:\d\d:\d\d \w+ ", line) for line in lines), lines
+    assert "connected to ws://" in done.stderr
 
 
 def test_record_keeps_what_is_there(tmp_path: Path) -> None:

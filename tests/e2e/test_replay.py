@@ -1,5 +1,6 @@
 """A recording served over both paths."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,12 @@ import trio
 
 from peepsd.feed.hub import Limits
 from peepsd.feed.pb import introspection_pb2 as pb
-from peepsd.feed.recording import Damage
+from peepsd.feed.recording import Damage, RecordingWriter
 from peepsd.feed.replay import NoRecording, ReplayFeed, open_recording
 
 from ..support.feed_server import serving
 from ..support.observer_client import observer
-from ..support.recordings import INTERVAL_MS, T0, write_recording
+from ..support.recordings import INTERVAL_MS, T0, a_state, an_event, write_recording
 from ..unit.test_recording import SAMPLE, needs_sample
 
 Signal = pb.ClientSignal
@@ -83,6 +84,37 @@ async def test_the_pace_is_that_of_the_recording(
     assert times[0] < 0.01
     expected_ms = 50 + 4 * INTERVAL_MS + 40
     assert times[-1] == pytest.approx(expected_ms / 1000 / speed, abs=0.01)
+
+
+async def test_jumps_of_the_recorders_clock_neither_stop_nor_hurry_a_replay(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    from peepsd.feed.modes import OBSERVER
+
+    hour_ms = 3_600_000
+    states = [a_state(n) for n in range(8)]
+    for state in states[5:]:
+        state.instant_ts -= hour_ms  # the clock is set back
+    items: list[pb.State | pb.Event] = list(states)
+    items.insert(3, an_event(0, 2**63))
+    with (tmp_path / "r.mock").open("wb") as file:
+        writer = RecordingWriter(file)
+        for item in items:
+            sort = "state" if isinstance(item, pb.State) else "event"
+            writer.write(pb.ServerMessage(**{sort: item}).SerializeToString())  # type: ignore[arg-type]
+    times = []
+    async with ReplayFeed(open_recording(tmp_path / "r.mock")).session() as hub:
+        with hub.attached(OBSERVER, None, lambda: None) as observer:
+            observer.greet()
+            with trio.fail_after(200):
+                while len(times) < len(states):
+                    await trio.sleep(0.01)
+                    while message := observer.emitter.next_message(trio.current_time()):
+                        if pb.ServerMessage.FromString(message.payload).HasField("state"):
+                            times.append(trio.current_time())
+    waits = [b - a for a, b in pairwise(times)]
+    # Past the event of the far future the replay goes on; then at its own pace.
+    assert waits == pytest.approx([0.1, 0.1, 60.0, 0.1, 0.0, 0.1, 0.1], abs=0.03)
 
 
 async def test_damage_is_told_and_the_rest_is_played(tmp_path: Path) -> None:

@@ -167,11 +167,17 @@ def inspect(file: Path, as_json: bool) -> None:
 @click.option("--for", "duration", type=Duration(), default=math.inf, help="End after this.")
 @_server_options
 def watch(once: bool, duration: float, url: str, token: str | None, interval: float | None) -> None:
-    """Watch processes, traffic and events live, until Ctrl-C."""
+    """Watch processes, traffic and events live, until Ctrl-C.
+
+    Where the output is no terminal, each event is one line.
+    """
     from .feed_views import LiveView
 
+    if not once and not sys.stdout.isatty():
+        _run(partial(_follow, url, token, interval, _print_events), duration)
+        return
     view = LiveView(url)
-    with view.shown(once or not sys.stdout.isatty()):
+    with view.shown(hidden=once):
         done = (lambda: view.has_state) if once else (lambda: False)
         _run(partial(_follow, url, token, interval, view.update, done), duration)
     if once:
@@ -212,6 +218,18 @@ def _tell_connection(update: Update) -> None:
             click.echo(f"{safe_text(reason, 300)}; again in {wait_s:.1f} s", err=True)
         case Received():
             pass
+
+
+def _print_events(update: Update) -> None:
+    from .feed_views import event_line, lost_words
+
+    _tell_connection(update)
+    if not isinstance(update, Received):
+        return
+    if update.message.HasField("event"):
+        click.echo(event_line(update.message.event))
+    elif words := lost_words(update.message.notice):
+        click.echo(words, err=True)
 
 
 def _run(main: Callable[[], Awaitable[None]], duration: float) -> None:

@@ -188,6 +188,17 @@ def _trace(trace: pb.Trace) -> Table:
     return table
 
 
+def event_line(event: pb.Event) -> str:
+    """One event for people and grep."""
+    return f"{clock(event.ts)} {_safe(event.type.name)} {_event_words(event)}"
+
+
+def lost_words(notice: pb.ServerNotice) -> str:
+    """What the server has discarded of what it owed us; empty: nothing."""
+    count = notice.discarded_events + notice.discarded_states + notice.discarded_traces
+    return f"missed {count} messages, {notice.discarded_events} of them events" if count else ""
+
+
 def _event_words(event: pb.Event) -> str:
     try:
         content = json.loads(event.content)

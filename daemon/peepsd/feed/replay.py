@@ -22,6 +22,10 @@ from .outgoing import encode_runtime
 from .pb import introspection_pb2 as pb
 from .recording import Damage, Record, read_file
 
+JUMP_MS = 60_000
+"""No pause of a recording is longer in its replay, however long nothing was recorded or however
+far a clock was set. As long as the longest interval of States."""
+
 _SOURCES = {"state": Source.STATE, "event": Source.EVENTS, "trace": Source.TRACE}
 
 
@@ -126,13 +130,14 @@ class ReplayFeed:
         with; everything else keeps its distance from the first message."""
         messages = self._recording.messages(self._on_damage)
         opening = list(_up_to_first_state(messages))
+        began_ms = next(filter(None, (_time_of(message) for _, message in opening)), 0)
         hub.publish(Source.STATE, opening.pop()[0])
         task_status.started()
         await greeted.wait()
-        clock = _RecordingClock(self._speed)
+        clock = _RecordingClock(self._speed, began_ms)
         for payload, message in chain(opening, messages):
-            await clock.wait_until(_time_of(message))
             kind = message.WhichOneof("payload")
+            await clock.wait_until(_time_of(message), is_state=kind == "state")
             if kind in _SOURCES:
                 hub.publish(_SOURCES[kind], payload)
             elif kind == "runtime":
@@ -147,21 +152,37 @@ class ReplayFeed:
 
 
 class _RecordingClock:
-    """Times of a recording (ms) on ours (s). It runs from the first time that it is given."""
+    """Times of a recording (ms) on ours (s). It runs from now, which is `began_ms` there; 0: the
+    first time that it is given.
 
-    def __init__(self, speed: float) -> None:
+    A jump of the recorder's clock does not stop a replay, and does not hurry it either: forward
+    costs JUMP_MS, and where a State goes back, it goes on from there.
+    """
+
+    def __init__(self, speed: float, began_ms: int) -> None:
         self._speed = speed
         self._began_at = trio.current_time()
-        self._began_ms = 0
+        self._began_ms = self._latest_ms = began_ms
 
-    async def wait_until(self, recorded_ms: int) -> None:
+    async def wait_until(self, recorded_ms: int, *, is_state: bool) -> None:
         """Until that moment of the recording; at once if it is past or there is none (0)."""
-        self._began_ms = self._began_ms or recorded_ms
-        due = self._began_at + (recorded_ms - self._began_ms) / 1000 / self._speed
-        if recorded_ms and due > trio.current_time():
+        due = self._due_at(recorded_ms, is_state) if recorded_ms else 0.0
+        if due > trio.current_time():
             await trio.sleep_until(due)
         else:
             await trio.lowlevel.checkpoint()
+
+    def _due_at(self, recorded_ms: int, is_state: bool) -> float:
+        if not self._began_ms:
+            self._began_ms = self._latest_ms = recorded_ms
+        step_ms = recorded_ms - self._latest_ms
+        if step_ms > JUMP_MS:
+            self._began_ms += step_ms - JUMP_MS
+        elif step_ms < -JUMP_MS and is_state:
+            self._began_ms += step_ms
+        if step_ms > 0 or is_state:
+            self._latest_ms = recorded_ms
+        return self._began_at + (recorded_ms - self._began_ms) / 1000 / self._speed
 
 
 def _up_to_first_state(
