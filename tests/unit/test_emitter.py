@@ -75,6 +75,32 @@ def test_a_ready_signal_gets_the_current_state_once() -> None:
     assert sent(emitter) == []
 
 
+def test_a_state_that_was_queued_and_never_sent_can_be_pulled() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    emitter.start(STATE)
+    emitter.pause(STATE)
+    server.publish(STATE)
+    emitter.stop(STATE)
+    emitter.pull_state()
+    assert sent(emitter) == ["state1"]
+    emitter.pull_state()
+    assert sent(emitter) == []
+
+
+def test_starting_again_begins_with_the_current_state_if_it_was_never_sent() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    server.publish(STATE)
+    emitter.start(STATE)
+    emitter.stop(STATE)
+    emitter.start(STATE)
+    assert sent(emitter) == ["state1"]
+    emitter.stop(STATE)
+    emitter.start(STATE)
+    assert sent(emitter) == []
+
+
 def test_a_ready_signal_before_the_next_state_is_remembered_once() -> None:
     server = FakeServer()
     emitter = server.observer()

@@ -121,7 +121,7 @@ async def connected(url: str, token: str | None = None) -> AsyncIterator[FeedCon
 def _rejected(name: str, status: int) -> FeedUnavailable:
     hint = "is this the address of peepsd, or of an introspection server?"
     if status in (401, 403):
-        hint = "does it want a token (PEEPS_TOKEN)?"
+        hint = "is the path right (/introspect), and does it want a token (PEEPS_TOKEN)?"
     return FeedUnavailable(f"{name}: refused with status {status}", hint=hint)
 
 

@@ -53,8 +53,8 @@ class Emitter:
         self._is_runtime_due = False
         self._is_ready = False
         """A ready signal waits for a State (R6: one, however many signals came)."""
-        self._last_state = -1
-        """Sequence of the newest State sent or queued."""
+        self._queued_state = self._sent_state = -1
+        """Sequence of the newest State that was queued (or sent), and of the newest one sent."""
         self.is_greeted = False
         """Whether it takes part: it is told of changes of the Runtime."""
 
@@ -94,6 +94,8 @@ class Emitter:
         self.running.discard(source)
         self.paused.discard(source)
         self.backlog.clear(source)
+        if source is Source.STATE:
+            self._queued_state = self._sent_state
         self._all_paused &= bool(self.running)
 
     def pause(self, source: Source | None) -> None:
@@ -164,7 +166,7 @@ class Emitter:
             return self._pulled_state()
         outgoing = self.backlog.pop(self.running - self.paused)
         if outgoing is not None and outgoing.source is Source.STATE:
-            self._is_ready = False
+            self._note_sent(outgoing)
         return outgoing
 
     def expire(self, now: float) -> None:
@@ -172,8 +174,8 @@ class Emitter:
         self.backlog.expire(now - self._server.settings.retention_period_ms / 1000)
 
     def _queue_state(self, state: Outgoing) -> None:
-        if state.sequence > self._last_state:
-            self._last_state = state.sequence
+        if state.sequence > self._queued_state:
+            self._queued_state = state.sequence
             self.backlog.append(Source.STATE, state)
 
     @property
@@ -182,19 +184,20 @@ class Emitter:
         if not self._is_ready or Source.STATE in self.running - self.paused:
             return False
         latest = self._server.latest_state
-        is_new = latest is not None and latest.sequence > self._last_state
+        is_new = latest is not None and latest.sequence > self._sent_state
         return is_new or self.backlog.holds([Source.STATE])
 
     def _pulled_state(self) -> Outgoing | None:
         """The next State in order: a paused emitter's queue comes before the latest."""
+        state = self.backlog.pop([Source.STATE]) or self._server.latest_state
+        if state is not None:
+            self._note_sent(state)
+        return state
+
+    def _note_sent(self, state: Outgoing) -> None:
         self._is_ready = False
-        queued = self.backlog.pop([Source.STATE])
-        if queued is not None:
-            return queued
-        latest = self._server.latest_state
-        if latest is not None:
-            self._last_state = latest.sequence
-        return latest
+        self._sent_state = state.sequence
+        self._queued_state = max(self._queued_state, state.sequence)
 
     @property
     def _is_notice_due(self) -> bool:
