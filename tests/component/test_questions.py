@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from peepsd.errors import Ambiguous, NotFound, SchemaVersionError, StoreError
-from peepsd.store import questions
+from peepsd.store import exports, questions
 from tests.support.answers_db import SECOND, START_NS, SnapshotBuilder, new_database, write_story
 
 
@@ -248,6 +248,33 @@ def test_a_silent_process_is_recognised_by_its_socket(tmp_path: Path) -> None:
     assert "db-2 did not answer in time" in why["sentence"]
 
 
+@pytest.mark.parametrize(
+    ("timers", "attrs", "unsent"),
+    [
+        (("1", "2"), {"remaining_s": 60.0}, (0, 0)),  # the server waits for something else
+        (("1", "1"), {"remaining_s": 60.0}, (10, 20)),  # bytes have moved
+        (("1", "1"), {"remaining_s": 0.01}, (0, 0)),  # it is about to answer
+    ],
+)
+def test_requests_that_follow_each_other_at_one_place_are_not_old(
+    tmp_path: Path, timers: tuple[str, str], attrs: dict[str, float], unsent: tuple[int, int]
+) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    ours, theirs = "socket:tcp:1.1.1.1:5>2.2.2.2:80", "socket:tcp:2.2.2.2:80>1.1.1.1:5"
+    for number in (1, 2):
+        s = SnapshotBuilder(db, number, START_NS + number * 60 * SECOND)
+        s.process("web", 1)
+        s.process("db", 2)
+        s.node("task:web-1/1", "web-1", "call", at="/w.py:1 call")
+        s.node("task:db-2/1", "db-2", "serve", at="/d.py:1 serve")
+        timer = s.node(f"sleep:db-2/{timers[number - 1]}", "db-2", **attrs)
+        s.node(ours, "web-1", unsent_bytes=unsent[number - 1])
+        s.node(theirs, "db-2")
+        s.chain("task:web-1/1", ours, theirs, "task:db-2/1", timer)
+    db.close()
+    assert ask(tmp_path / "d.sqlite", "check")["findings"] == []
+
+
 def test_an_old_request_is_told_at_both_ends(tmp_path: Path) -> None:
     db = new_database(tmp_path / "d.sqlite")
     ours, theirs = "socket:tcp:1.1.1.1:5>2.2.2.2:80", "socket:tcp:2.2.2.2:80>1.1.1.1:5"
@@ -411,3 +438,27 @@ def test_a_task_is_found_by_its_function(tmp_path: Path) -> None:
     db.close()
     for text, node_id in (("ask", "task:p-1/2"), ("poll", "task:p-1/3"), ("Token", "task:p-1/1")):
         assert ask(tmp_path / "d.sqlite", "why", subject=text)["subject"]["id"] == node_id
+
+
+def test_attributes_of_any_shape_are_survived(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    odd = [None, 5, "x", [1], {"file": 3, "line": "x", "function": [1]}, True]
+    for number, value in enumerate(odd):
+        names = ("name", "state", "wait", "timeout_s", "stack", "cancel_scopes", "ctx.file", "loop")
+        s.node(f"task:{number}", "p-1", **dict.fromkeys(names, value))
+        s.node(f"queue:{number}", "p-1", **dict.fromkeys(("maxsize", "size", "putters"), value))
+        s.node(f"semaphore:{number}", "p-1", **dict.fromkeys(("value", "total"), value))
+        s.node(f"event_loop:{number}", "p-1", cut="blocked", not_turned_s=value)
+        s.chain(*(f"{kind}:{number}" for kind in ("task", "semaphore", "queue", "event_loop")))
+    s.node("task:frames", "p-1", stack=odd)
+    db.close()
+    path = tmp_path / "d.sqlite"
+    for question in ("why", "check", "blockers", "tree", "waits"):
+        ask(path, question)
+    for format_ in exports.FORMATS:
+        ask(path, "export", format=format_)
+    assert ask(path, "node", subject="task:frames")["stack"] == [
+        "None", "5", "x", "[1]", "", "True",
+    ]  # fmt: skip

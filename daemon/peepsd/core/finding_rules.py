@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from . import answers, confidence, phrases, roots
-from .answer_shapes import NodeInfo
+from .answer_shapes import NodeInfo, RootInfo
 from .answers import info
 from .confidence import Circumstances, Confidence
 from .snapshot_graph import SnapshotGraph
@@ -281,10 +281,18 @@ def _unanswered(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     )
 
 
+def _ends_soon(snapshot: SnapshotGraph, root: RootInfo) -> bool:
+    left = snapshot.node(root.node.id).number("remaining_s")
+    return root.kind == "running" or (left is not None and left < OLD_REQUEST_S)
+
+
 def _old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     """A request whose two ends wait at the same place since a snapshot long ago."""
     if row["seconds"] < OLD_REQUEST_S or snapshot.graph.index[row["caller_id"]] in snapshot.stuck:
         return None  # of those that are stuck the deadlock tells
+    served = answers.explain(snapshot, row["server_id"])
+    if served.root is not None and _ends_soon(snapshot, served.root):
+        return None  # the next request may well be found at the same place
     return _make(
         snapshot,
         row["caller_id"],
@@ -295,7 +303,7 @@ def _old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
         f" {row['seconds']:.0f} s for {_line(snapshot, row['server_id'])}.",
         evidence=[
             f"at the calling end: {_line(snapshot, row['caller_id'])}",
-            f"at the serving end: {answers.explain(snapshot, row['server_id']).sentence}",
+            f"at the serving end: {served.sentence}",
         ],
         query="requests-between",
         lasts=LASTING,

@@ -92,11 +92,7 @@ class Node:
             head, _, tail = location.rpartition(":")
             file, line = (head, int(tail)) if tail.isdigit() and head else (location, None)
         function = self._ctx("function")
-        return Place(
-            file if isinstance(file, str) else None,
-            line if isinstance(line, int) else None,
-            function if isinstance(function, str) else None,
-        )
+        return _place(file, line, function)
 
     @property
     def stack(self) -> list[str]:
@@ -125,10 +121,18 @@ class Node:
         return nested.get(name) if isinstance(nested, dict) else None
 
 
+def _place(file: Any, line: Any, function: Any) -> Place:
+    return Place(
+        file if isinstance(file, str) else None,
+        line if isinstance(line, int) else None,
+        function if isinstance(function, str) else None,
+    )
+
+
 def _frame_text(frame: Any) -> str:
     if not isinstance(frame, dict):
         return str(frame)
-    place = Place(frame.get("file"), frame.get("line"), frame.get("function"))
+    place = _place(frame.get("file"), frame.get("line"), frame.get("function"))
     return f"{place} in {place.function}" if place.function else str(place)
 
 

@@ -179,12 +179,36 @@ def unmoved_for(reads: GraphReads, snapshot_id: int, request: Mapping[str, Any])
     names = ("caller_id", "server_id", "socket_id", "caller_location", "server_location")
     params = tuple(request[name] for name in names)
     first = snapshot_id
+    now = _marks_of_progress(reads, snapshot_id, request)
     for earlier in reads.previous(snapshot_id, MAX_HISTORY):
         if not reads.rows(_UNMOVED, (earlier, *params)):
             break
+        if _marks_of_progress(reads, earlier, request) != now:
+            break  # the same place again, for the next request
         first = earlier
     times = _times(reads, [first, snapshot_id])
     return (times[snapshot_id] - times[first]) / 1e9
+
+
+def _marks_of_progress(
+    reads: GraphReads, snapshot_id: int, request: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """What differs when a loop comes by the same line again: the things that both ends wait for,
+    and how full the connection is."""
+    found = reads.rows(
+        "SELECT src_id, dst_id FROM main.edges WHERE snapshot_id = ?1 AND src_id IN (?2, ?3)"
+        " AND kind = 'needs' UNION ALL"
+        " SELECT json_extract(attrs_json, '$.unread_bytes'),"
+        "        json_extract(attrs_json, '$.unsent_bytes')"
+        "   FROM main.nodes WHERE snapshot_id = ?1 AND id = ?4 ORDER BY 1, 2",
+        (
+            snapshot_id,
+            request["caller_id"],
+            request["server_id"],
+            request["socket_id"].removesuffix(":waited"),
+        ),
+    )
+    return [tuple(row) for row in found]
 
 
 def stuck(reads: GraphReads, newest: int, count: int) -> core.Stuck:
