@@ -9,7 +9,6 @@ system call while nobody asks, and it ends silently with the interpreter. It is 
 import contextlib
 import os
 import random
-import sys
 from dataclasses import replace
 
 from . import unpatched
@@ -18,7 +17,7 @@ from .config import Config
 from .daemon_session import DaemonSession
 from .identity import Identity, make_identity
 from .link import Link, connect
-from .loop_cuts import set_switch_interval
+from .loop_cuts import ShortTurns
 from .reconnect import Backoff
 from .registry import Registry
 from .serialise import null_reply, reply_chunks
@@ -37,10 +36,6 @@ _LOOK_AT_DESCRIPTORS_S = 30.0
 """How long it takes to notice that the host has closed the agent's descriptors."""
 
 OFF, CONNECTING, CONNECTED = "off", "connecting", "connected"
-
-
-SHORT_TURN_S = 0.0001
-"""How soon threads hand over the interpreter lock while an answer is being made."""
 
 
 class Agent:
@@ -182,8 +177,7 @@ class Agent:
         assert link is not None
         while not self._leave:
             while self._pending:
-                with ShortTurns():
-                    self._answer(self._pending[0])
+                self._answer(self._pending[0])
                 if self._leave:
                     return
                 self._pending.pop(0)
@@ -208,16 +202,17 @@ class Agent:
         )
         try:
             graph = snapshot.take()
-            self._registry.build(graph)
-            chunks = reply_chunks(
-                graph,
-                self.identity,
-                request.snapshot_id,
-                max_bytes=self.config.max_frame_bytes,
-                captured_at_ns=snapshot.captured_at_ns,
-                capture_ns=snapshot.capture_ns,
-                error=snapshot.problem_text(),
-            )
+            with ShortTurns():
+                self._registry.build(graph)
+                chunks = reply_chunks(
+                    graph,
+                    self.identity,
+                    request.snapshot_id,
+                    max_bytes=self.config.max_frame_bytes,
+                    captured_at_ns=snapshot.captured_at_ns,
+                    capture_ns=snapshot.capture_ns,
+                    error=snapshot.problem_text(),
+                )
         except Exception as exc:
             error = f"the snapshot failed: {describe_error(exc)}"
             chunks = [null_reply(self.identity, request.snapshot_id, error)]
@@ -253,24 +248,6 @@ class Agent:
         self._pending = []
         if self.state == CONNECTED:
             self.state = CONNECTING
-
-
-class ShortTurns:
-    """Makes threads hand over the interpreter lock sooner while an answer is being made.
-
-    Beside a loop that never rests and gives the lock up between short steps, the agent's thread
-    would ask for it for five milliseconds each time, start anew at each step, and starve.
-    """
-
-    def __enter__(self) -> None:
-        self._before = sys.getswitchinterval()
-        if self._before > SHORT_TURN_S:
-            set_switch_interval(SHORT_TURN_S)
-
-    def __exit__(self, *_: object) -> None:
-        ours = abs(sys.getswitchinterval() - SHORT_TURN_S) < 1e-5
-        if self._before > SHORT_TURN_S and ours:  # else the host has set another meanwhile
-            set_switch_interval(self._before)
 
 
 def _host_name() -> str:

@@ -275,3 +275,26 @@ class SwitchInterval:
     def __exit__(self, *_: object) -> None:
         if self._seconds > self._before:
             set_switch_interval(self._before)
+
+
+SHORT_TURN_S = 0.0001
+"""How soon threads hand over the interpreter lock while a graph is built and written."""
+
+
+class ShortTurns:
+    """Makes threads hand over the interpreter lock sooner while a graph is built and written.
+
+    Beside a loop that never rests and gives the lock up between short steps, the agent's thread
+    would ask for it for five milliseconds each time, start anew at each step, and starve. Not for
+    looks: one that is interrupted does not hold.
+    """
+
+    def __enter__(self) -> None:
+        self._before = sys.getswitchinterval()
+        if self._before > SHORT_TURN_S:
+            set_switch_interval(SHORT_TURN_S)
+
+    def __exit__(self, *_: object) -> None:
+        ours = abs(sys.getswitchinterval() - SHORT_TURN_S) < 1e-5
+        if self._before > SHORT_TURN_S and ours:  # else the host has set another meanwhile
+            set_switch_interval(self._before)

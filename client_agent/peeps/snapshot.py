@@ -17,7 +17,7 @@ from .collectors.base import Collector, LoopCollector
 from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
 from .graph import Graph, Limits, Ref
 from .identity import Identity, make_identity
-from .loop_cuts import LoopCut, SwitchInterval, ask_turning_loops, build_loops
+from .loop_cuts import LoopCut, ShortTurns, SwitchInterval, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
 from .statics import MISSING, static_get
 from .versions import why_unsafe, why_unverified
@@ -61,6 +61,11 @@ class Snapshot:
             self._cut.facts.unknown["insides"] = str(why_unverified())
         self._each(collectors, "prepare", lambda c: c.prepare(self._cut))
         captured, loop_cuts = self._capture(collectors)
+        with ShortTurns():
+            self._build_graph(captured, loop_cuts)
+        return self.graph
+
+    def _build_graph(self, captured: dict[Collector, Any], loop_cuts: list[LoopCut]) -> None:
         cuts = {loop_cut.loop.ref: loop_cut.attributes() for loop_cut in loop_cuts}
         apart = {c.loop.ref: c.apart_ms(self._looked_at_ns) for c in loop_cuts}
         seen = Seen(self._cut, cuts, apart)
@@ -75,7 +80,6 @@ class Snapshot:
         if dropped := self.graph.drop_loose_ends():
             seen.facts.unreadable["edges"] = dropped
         self._build_process(seen)
-        return self.graph
 
     def _build(self, collector: Collector, captured: Any, seen: Seen) -> None:
         self._each([collector], "build", lambda c: c.build(captured, self.graph, seen))

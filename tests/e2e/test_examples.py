@@ -119,6 +119,9 @@ def root_of(picture: Picture, path: list[Box]) -> str:
     box = path[-1]
     if any(target in picture.nodes for target in picture.needs.get(box.id, ())):
         return "" if box.kind != "socket" else "external"
+    taking_part = {n.attrs.get("pid") for n in picture.nodes.values() if n.kind == "process"}
+    if box.kind == "command" and box.attrs.get("child_pid") in taking_part:
+        return "unknown"  # it says itself what it does; the wait for its end goes no further
     node = nodes.Node(box.id, box.kind, box.process, box.process, box.label, box.attrs)
     return roots.classify(node).kind
 

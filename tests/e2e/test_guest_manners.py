@@ -233,7 +233,7 @@ def test_finalisers_run_when_and_where_they_did(
     with Guest([write(tmp_path, FINALISERS)], daemon.dashboard, version, cwd=tmp_path) as guest:
         guest.wait_for_line("ready")
         daemon.wait_for(1)
-        for _ in range(100):
+        for _ in range(30):
             daemon.snapshot()
         end(tmp_path)
         assert guest.wait() == 0, guest.describe()

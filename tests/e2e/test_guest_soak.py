@@ -184,7 +184,7 @@ def test_churn(
             assert replies[0]["graph"], replies
             answers += 1
             nodes += len(replies[0]["graph"]["nodes"])
-        assert answers > 3
+        assert answers
         assert nodes > 3 * answers
         end(tmp_path)
         assert guest.wait(120.0) == 0, guest.describe()
