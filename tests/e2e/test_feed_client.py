@@ -6,6 +6,8 @@ import socket
 import pytest
 import trio
 import trio.testing
+import wsproto
+import wsproto.events
 
 from peepsd.core import happenings as h
 from peepsd.feed.client import Connected, Lost, Received, Retry, Update, follow, observing
@@ -140,6 +142,33 @@ async def test_a_close_is_told_with_its_reason() -> None:
         with pytest.raises(FeedClosed, match="protocol= must be"):
             async with connected(url_of(server, "/observer?protocol=x")) as connection:
                 await connection.receive()
+
+
+async def test_a_broken_frame_is_not_taken_for_a_close_by_the_server() -> None:
+    heard: list[wsproto.events.Event] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        protocol = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+        async for data in stream:
+            protocol.receive_data(data)
+            for event in protocol.events():
+                heard.append(event)
+                if isinstance(event, wsproto.events.Request):
+                    await stream.send_all(protocol.send(wsproto.events.AcceptConnection()))
+                    await stream.send_all(b"\x8f\x00")  # opcode 15
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        port = listener.socket.getsockname()[1]
+        with pytest.raises(FeedClosed, match="does not speak WebSocket"):
+            async with connected(f"ws://127.0.0.1:{port}/") as connection:
+                await connection.receive()
+        await until(lambda: len(heard) > 1)
+        nursery.cancel_scope.cancel()
+    close = heard[1]
+    assert isinstance(close, wsproto.events.CloseConnection)
+    assert close.code == 1002
 
 
 @pytest.mark.parametrize("framing", ["one frame", "many frames"])

@@ -161,6 +161,10 @@ class WebSocket:
                 raise Rejected(event.status_code)
             case Ping():
                 await self._send(event.response())
+            case CloseConnection() if self._protocol.state is ConnectionState.OPEN:
+                # Not said by the server: what came is no WebSocket frame (RFC 6455 section 7.1.7).
+                self._closed = Closed(None, f"it does not speak WebSocket: {event.reason}")
+                await self._send(event)
             case CloseConnection():
                 self._closed = self._closed or Closed(int(event.code), event.reason or "")
                 if self._protocol.state is ConnectionState.REMOTE_CLOSING:
