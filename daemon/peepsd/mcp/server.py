@@ -25,7 +25,9 @@ CONTEXT_LINES = 4
 
 def build(source: Source) -> MCPServer:
     """The server; it speaks once it is run."""
-    server = MCPServer("peeps", instructions=INSTRUCTIONS, version=metadata.version("peeps"))
+    server = MCPServer(
+        "peeps", instructions=INSTRUCTIONS, version=metadata.version("peeps"), log_level="WARNING"
+    )
     tools = Tools(source)
     for tool in tools.table():
         server.tool(structured_output=False)(_explained(tool))

@@ -5,77 +5,12 @@ POST /api/sql, `peeps query NAME` and, with a snapshot's id, in sqlite3. `?1` is
 Refuses to know who asks. Columns are described in docs/sql-cookbook.md.
 """
 
-from dataclasses import dataclass
-
 from ..errors import NotFound
+from .pack import LOCATION, NAME, Pack, attr
+from .packs_channels import CHANNEL_PACKS, CHANNELS
 
 DEFAULT_LIMIT = 100
 
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """One named question."""
-
-    name: str
-    asks: str
-    """The question, in words."""
-    sql: str
-
-
-def _attr(table: str, *names: str) -> str:
-    parts = [f"json_extract({table}.attrs_json, '$.{name}')" for name in names]
-    return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
-
-
-_NAME = "coalesce(json_extract({0}.attrs_json, '$.name'), {0}.label, {0}.id)"
-_LOCATION = "json_extract({0}.attrs_json, '$.\"ctx.location\"')"
-
-_CHANNEL_KINDS = "('queue', 'tx', 'rx', 'remote_tx', 'remote_rx')"
-
-_CHANNELS = f"""
-WITH channels AS (
-  SELECT c.snapshot_id, c.id, c.kind, c.proc_key, {_NAME.format("c")} AS name,
-         {_attr("c", "maxsize", "capacity")} AS capacity,
-         {_attr("c", "size", "occupancy", "len")} AS occupancy,
-         {_attr("c", "putters", "waiting_senders")} AS senders,
-         {_attr("c", "getters", "waiting_receivers")} AS receivers,
-         {_attr("c", "open_senders")} AS open_senders,
-         {_attr("c", "open_receivers")} AS open_receivers,
-         {_attr("c", "unfinished")} AS unfinished,
-         {_attr("c", "closed", "lifecycle")} AS lifecycle
-    FROM nodes c WHERE c.kind IN {_CHANNEL_KINDS}),
-users AS (
-  SELECT e.snapshot_id, e.src_id, e.dst_id,
-         CASE WHEN json_extract(e.attrs_json, '$.op') IN ('put', 'send', 'write', 'drain')
-                OR c.kind IN ('tx', 'remote_tx') AND json_extract(e.attrs_json, '$.op') IS NULL
-              THEN 'send'
-              WHEN json_extract(e.attrs_json, '$.op') IN ('get', 'receive', 'recv', 'read')
-                OR c.kind IN ('rx', 'remote_rx') AND json_extract(e.attrs_json, '$.op') IS NULL
-              THEN 'receive'
-              WHEN json_extract(e.attrs_json, '$.op') IS NULL AND c.capacity > 0
-                   AND c.occupancy >= c.capacity THEN 'send'
-              WHEN json_extract(e.attrs_json, '$.op') IS NULL AND c.occupancy = 0 THEN 'receive'
-              ELSE json_extract(e.attrs_json, '$.op') END AS op
-    FROM edges e JOIN channels c ON c.snapshot_id = e.snapshot_id AND c.id = e.dst_id
-   WHERE e.kind = 'needs')
-"""
-
-_BLOCKED = (
-    _CHANNELS
-    + f"""
-SELECT t.id AS task_id, {_NAME.format("t")} AS task, t.proc_key AS process,
-       {_LOCATION.format("t")} AS location, c.id AS channel_id, c.name AS channel,
-       c.capacity, c.occupancy
-  FROM users u
-  JOIN nodes t ON t.snapshot_id = u.snapshot_id AND t.id = u.src_id
-  JOIN channels c ON c.snapshot_id = u.snapshot_id AND c.id = u.dst_id
- WHERE u.op = '{{op}}'{{more}}
- ORDER BY process, task LIMIT ?1"""
-)
-
-_STALLED = """
-   AND EXISTS (SELECT 1 FROM prev_edges p
-                WHERE p.src_id = u.src_id AND p.dst_id = u.dst_id AND p.kind = 'needs')"""
 
 _PACKS = (
     Pack(
@@ -93,46 +28,13 @@ SELECT waiter, waiter_process, waiter_location, needs_kind, needs, needs_process
        missing_reason
   FROM waits ORDER BY waiter_process, waiter LIMIT ?1""",
     ),
-    Pack(
-        "blocked-senders",
-        "Who waits to put something into a queue or channel?",
-        _BLOCKED.format(op="send", more=""),
-    ),
-    Pack(
-        "blocked-receivers",
-        "Who waits to get something out of a queue or channel?",
-        _BLOCKED.format(op="receive", more=""),
-    ),
-    Pack(
-        "stalled-sends",
-        "Which of those senders already waited in the snapshot before?",
-        _BLOCKED.format(op="send", more=_STALLED),
-    ),
-    Pack(
-        "channel-pressure",
-        "Which bounded queues and channels are fullest?",
-        _CHANNELS
-        + """
-SELECT id, kind, name, proc_key AS process, capacity, occupancy,
-       round(1.0 * occupancy / capacity, 3) AS utilization, senders, receivers
-  FROM channels WHERE capacity > 0
- ORDER BY utilization DESC, occupancy DESC, id LIMIT ?1""",
-    ),
-    Pack(
-        "channel-health",
-        "What state is each queue and channel in?",
-        _CHANNELS
-        + """
-SELECT id, kind, name, proc_key AS process, capacity, occupancy, senders, receivers,
-       open_senders, open_receivers, lifecycle
-  FROM channels ORDER BY process, name, id LIMIT ?1""",
-    ),
+    *CHANNEL_PACKS,
     Pack(
         "scope-membership",
         "Which tasks belong to which task group, nursery or parent task?",
         f"""
-SELECT s.id AS scope_id, s.kind AS scope_kind, {_NAME.format("s")} AS scope,
-       m.id AS member_id, m.kind AS member_kind, {_NAME.format("m")} AS member,
+SELECT s.id AS scope_id, s.kind AS scope_kind, {NAME.format("s")} AS scope,
+       m.id AS member_id, m.kind AS member_kind, {NAME.format("m")} AS member,
        m.proc_key AS process
   FROM edges e
   JOIN nodes s ON s.snapshot_id = e.snapshot_id AND s.id = e.src_id
@@ -144,8 +46,8 @@ SELECT s.id AS scope_id, s.kind AS scope_kind, {_NAME.format("s")} AS scope,
         "missing-scope-links",
         "Which tasks belong to no task group and were started by nobody known?",
         f"""
-SELECT t.id AS task_id, {_NAME.format("t")} AS task, t.proc_key AS process,
-       {_LOCATION.format("t")} AS location
+SELECT t.id AS task_id, {NAME.format("t")} AS task, t.proc_key AS process,
+       {LOCATION.format("t")} AS location
   FROM nodes t
  WHERE t.kind = 'task'
    AND NOT EXISTS (SELECT 1 FROM edges e
@@ -172,8 +74,8 @@ SELECT w.waiter_id, w.waiter, w.waiter_process, w.waiter_location,
         "lock-holders",
         "Who holds which lock, and how many wait for it?",
         f"""
-SELECT l.id AS lock_id, {_NAME.format("l")} AS lock, h.id AS holder_id,
-       {_NAME.format("h")} AS holder, h.proc_key AS process, {_LOCATION.format("h")} AS location,
+SELECT l.id AS lock_id, {NAME.format("l")} AS lock, h.id AS holder_id,
+       {NAME.format("h")} AS holder, h.proc_key AS process, {LOCATION.format("h")} AS location,
        (SELECT count(*) FROM edges w
          WHERE w.snapshot_id = l.snapshot_id AND w.dst_id = l.id AND w.kind = 'needs') AS waiters
   FROM edges e
@@ -186,7 +88,7 @@ SELECT l.id AS lock_id, {_NAME.format("l")} AS lock, h.id AS holder_id,
         "cycles",
         "Who waits for themselves in the end? (`peeps deadlocks` knows OR waits as well.)",
         f"""
-SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.format("t")} AS location
+SELECT t.id, {NAME.format("t")} AS name, t.proc_key AS process, {LOCATION.format("t")} AS location
   FROM nodes t
  WHERE t.kind IN ('task', 'thread')
    AND EXISTS (
@@ -220,8 +122,8 @@ WITH blocking AS (
                       WHERE o.snapshot_id = t.snapshot_id AND o.dst_id = t.id AND o.kind = 'needs'
                         AND l.kind = 'event_loop'
                         AND json_extract(l.attrs_json, '$.cut') = 'blocked'))
-SELECT t.id, t.kind, {_NAME.format("t")} AS name, t.proc_key AS process,
-       {_LOCATION.format("t")} AS location, json_extract(t.attrs_json, '$.stack[#-1]') AS innermost,
+SELECT t.id, t.kind, {NAME.format("t")} AS name, t.proc_key AS process,
+       {LOCATION.format("t")} AS location, json_extract(t.attrs_json, '$.stack[#-1]') AS innermost,
        b.seconds, b.loop_id,
        (SELECT count(*) FROM edges w
          WHERE w.snapshot_id = b.snapshot_id AND w.dst_id = b.loop_id AND w.kind = 'needs')
@@ -233,7 +135,7 @@ SELECT t.id, t.kind, {_NAME.format("t")} AS name, t.proc_key AS process,
         "unwoken-loops",
         "Which event loops sleep although something on them could run?",
         f"""
-SELECT l.id, {_NAME.format("l")} AS loop, l.proc_key AS process,
+SELECT l.id, {NAME.format("l")} AS loop, l.proc_key AS process,
        json_extract(l.attrs_json, '$.ready_while_parked') AS ready,
        (SELECT t.id FROM nodes t
          WHERE t.snapshot_id = l.snapshot_id AND t.kind = 'task' AND t.proc_key = l.proc_key
@@ -247,8 +149,8 @@ SELECT l.id, {_NAME.format("l")} AS loop, l.proc_key AS process,
         "exhausted-pools",
         "Which semaphores, limiters and pools have nothing left while somebody waits?",
         f"""
-SELECT p.id, p.kind, {_NAME.format("p")} AS name, p.proc_key AS process,
-       {_attr("p", "total", "max_value", "max_workers", "size", "capacity")} AS total,
+SELECT p.id, p.kind, {NAME.format("p")} AS name, p.proc_key AS process,
+       {attr("p", "total", "max_value", "max_workers", "size", "capacity")} AS total,
        (SELECT count(*) FROM edges w
          WHERE w.snapshot_id = p.snapshot_id AND w.dst_id = p.id AND w.kind = 'needs') AS waiters,
        (SELECT count(*) FROM edges h
@@ -257,13 +159,13 @@ SELECT p.id, p.kind, {_NAME.format("p")} AS name, p.proc_key AS process,
  WHERE p.kind IN ('semaphore', 'executor', 'pool')
    AND EXISTS (SELECT 1 FROM edges w
                 WHERE w.snapshot_id = p.snapshot_id AND w.dst_id = p.id AND w.kind = 'needs')
-   AND coalesce({_attr("p", "value", "available")}, 0) = 0
+   AND coalesce({attr("p", "value", "available")}, 0) = 0
  ORDER BY waiters DESC, p.id LIMIT ?1""",
     ),
     Pack(
         "full-queues",
         "Which queues and channels are full while somebody waits to put something in?",
-        _CHANNELS
+        CHANNELS
         + """
 SELECT c.id, c.kind, c.name, c.proc_key AS process, c.capacity, c.occupancy, c.unfinished,
        count(*) AS waiting_to_send,
@@ -290,11 +192,11 @@ WITH alive AS (
                       WHERE e.snapshot_id = a.snapshot_id AND e.src_id = a.id
                         AND e.kind = 'needs')
      AND (a.kind NOT IN ('task', 'thread')
-          OR coalesce({_attr("a", "state")}, '') NOT IN ('idle', 'parked', 'done', 'finished'))
+          OR coalesce({attr("a", "state")}, '') NOT IN ('idle', 'parked', 'done', 'finished'))
    UNION  -- where a collector failed, what it would have seen may be what provides
   SELECT p.proc_key FROM nodes p
    WHERE p.kind = 'process' AND json_extract(p.attrs_json, '$.problems') IS NOT NULL)
-SELECT r.id, r.kind, {_NAME.format("r")} AS name, r.proc_key AS process,
+SELECT r.id, r.kind, {NAME.format("r")} AS name, r.proc_key AS process,
        count(*) AS waiters, min(e.src_id) AS a_waiter_id
   FROM edges e
   JOIN nodes r ON r.snapshot_id = e.snapshot_id AND r.id = e.dst_id
@@ -310,9 +212,9 @@ SELECT r.id, r.kind, {_NAME.format("r")} AS name, r.proc_key AS process,
         "open-scopes",
         "Which task groups and nurseries wait for one last child?",
         f"""
-SELECT s.id, {_NAME.format("s")} AS name, s.proc_key AS process,
-       c.id AS child_id, {_NAME.format("c")} AS child, {_LOCATION.format("c")} AS child_location,
-       p.id AS parent_id, {_NAME.format("p")} AS parent
+SELECT s.id, {NAME.format("s")} AS name, s.proc_key AS process,
+       c.id AS child_id, {NAME.format("c")} AS child, {LOCATION.format("c")} AS child_location,
+       p.id AS parent_id, {NAME.format("p")} AS parent
   FROM nodes s
   JOIN edges e ON e.snapshot_id = s.snapshot_id AND e.src_id = s.id AND e.kind = 'needs'
   JOIN nodes c ON c.snapshot_id = s.snapshot_id AND c.id = e.dst_id
@@ -327,7 +229,7 @@ SELECT s.id, {_NAME.format("s")} AS name, s.proc_key AS process,
         "Which tasks are cancelled and wait on all the same, inside a shielded scope?",
         # Scopes are listed innermost first: a cancelled one outside of a shield does not reach in.
         f"""
-SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.format("t")} AS location
+SELECT t.id, {NAME.format("t")} AS name, t.proc_key AS process, {LOCATION.format("t")} AS location
   FROM nodes t
  WHERE t.kind = 'task' AND instr(t.attrs_json, '"cancel_scopes"')
    AND EXISTS (SELECT 1
@@ -346,8 +248,8 @@ SELECT t.id, {_NAME.format("t")} AS name, t.proc_key AS process, {_LOCATION.form
         "oldest-requests",
         "Which requests between processes have been open longest, and who works on them?",
         f"""
-SELECT q.id, {_NAME.format("q")} AS request, q.proc_key AS process,
-       {_attr("q", "age_s")} AS age_s,
+SELECT q.id, {NAME.format("q")} AS request, q.proc_key AS process,
+       {attr("q", "age_s")} AS age_s,
        (SELECT e.src_id FROM edges e
          WHERE e.snapshot_id = q.snapshot_id AND e.dst_id = q.id AND e.kind = 'needs' LIMIT 1)
          AS caller_id,
@@ -365,10 +267,10 @@ SELECT q.id, {_NAME.format("q")} AS request, q.proc_key AS process,
         "requests-between",
         "Which tasks wait for a task in another process?",
         f"""
-SELECT c.id AS caller_id, {_NAME.format("c")} AS caller, c.proc_key AS caller_process,
-       {_LOCATION.format("c")} AS caller_location,
-       s.id AS server_id, {_NAME.format("s")} AS server, s.proc_key AS server_process,
-       {_LOCATION.format("s")} AS server_location, n.dst_id AS socket_id
+SELECT c.id AS caller_id, {NAME.format("c")} AS caller, c.proc_key AS caller_process,
+       {LOCATION.format("c")} AS caller_location,
+       s.id AS server_id, {NAME.format("s")} AS server, s.proc_key AS server_process,
+       {LOCATION.format("s")} AS server_location, n.dst_id AS socket_id
   FROM edges n
   JOIN nodes c ON c.snapshot_id = n.snapshot_id AND c.id = n.src_id
   JOIN edges m ON m.snapshot_id = n.snapshot_id AND m.src_id = n.dst_id AND m.kind = 'needs'
