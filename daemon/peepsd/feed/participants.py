@@ -224,7 +224,10 @@ class Participant:
 
     async def _reply(self, state: pb.State, snapshot_id: int, asked_s: float) -> None:
         peer, rounds = self.peer, self._house.rounds
-        payload = graph_reply(
+        arrived_s = max(self._state_at_s, asked_s)
+        # In a thread: a node of 1000 connections takes some 80 ms, which nobody else shall wait.
+        payload = await trio.to_thread.run_sync(
+            graph_reply,
             state,
             self._runtime,
             self._connection.name,
@@ -232,7 +235,6 @@ class Participant:
             peer.process,
             max(round((asked_s - self._state_at_s) * 1000), 0),
         )
-        arrived_s = max(self._state_at_s, asked_s)
         try:
             reply = await self._house.decode(payload)
         except MessageError as exc:
