@@ -1,87 +1,134 @@
-"""What a snapshot of many processes takes, from the request to the stored answer, against
-inserting the same rows straight into SQLite.
+"""What a snapshot of many processes takes, from the request to the stored answer, against the
+floor: the same rows inserted by one prepared statement from ready tuples into the same schema,
+with nothing else going on, in the same run.
 
-    python bench/bench_snapshot.py [processes] [nodes] [edges]
+    python bench/bench_snapshot.py [PROCESSESxNODES ...]
+
+Processes are lean raw clients in a process of their own. As many edges as nodes.
 """
 
 import json
 import sqlite3
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import httpx
-import trio
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from tests.e2e.test_many import peer
-from tests.support.daemon import Daemon
-from tests.support.peers import graph
+from raw_peers import edge_rows, encoded_graph, node_rows
 
 from peepsd.store.schema import prepare_database
 
+HERE = Path(__file__).parent
+SIZES = ("10x100", "100x1000", "10x10000", "500x200")
 ROUNDS = 5
 
 
-def plain_insert(path: Path, graphs: list[dict[str, list[dict[str, str]]]]) -> float:
-    """Seconds to insert the same rows with one executemany a table, nothing else."""
+def floor_s(path: Path, processes: int, nodes: int) -> float:
+    """Seconds for the bare inserts."""
     prepare_database(str(path), 0)
-    nodes = sorted(
-        (1, n["id"], n["kind"], "p", "p-1", n["attrs_json"], n["label"])
-        for g in graphs
-        for n in g["nodes"]
-    )
-    edges = sorted(
-        (1, e["src"], e["dst"], e["kind"], e["attrs_json"]) for g in graphs for e in g["edges"]
-    )
+    node_tuples = [
+        (1, id, kind, f"svc{n}", f"svc{n}-{n + 1}", attrs, label)
+        for n in range(processes)
+        for id, kind, label, attrs in node_rows(n, nodes)
+    ]
+    edge_tuples = [(1, *row) for n in range(processes) for row in edge_rows(n, nodes, nodes)]
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("INSERT INTO snapshots (requested_at_ns, timeout_ms) VALUES (1, 1)")
         began = time.perf_counter()
-        db.execute("BEGIN")
-        db.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)", nodes)
-        db.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?, ?, ?)", edges)
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)", node_tuples)
+        db.executemany("INSERT INTO edges VALUES (?, ?, ?, ?, ?)", edge_tuples)
         db.execute("COMMIT")
         return time.perf_counter() - began
 
 
-async def snapshots(daemon: Daemon, graphs: list[dict[str, object]]) -> list[float]:
-    """Seconds that each of ROUNDS snapshots took, as the one who asks sees it."""
-    times = []
-    async with (
-        trio.open_nursery() as nursery,
-        httpx.AsyncClient(base_url=daemon.url, timeout=600) as client,
-    ):
-        for n, g in enumerate(graphs):
-            content = json.dumps(g).encode()
-            nursery.start_soon(peer, daemon.listen, f"svc{n}", n + 1, content)
-        while (await client.get("/api/connections")).json()["count"] < len(graphs):  # noqa: ASYNC110
-            await trio.sleep(0.05)
-        for _ in range(ROUNDS):
-            began = time.perf_counter()
-            response = await client.post("/api/jump-now", json={"timeout_ms": 60_000})
-            times.append(time.perf_counter() - began)
-            assert response.json()["responded"] == len(graphs), response.text
-        nursery.cancel_scope.cancel()
-    return times
+class Rig:
+    """A daemon that ticks, and its clients."""
+
+    def __init__(self, stack: ExitStack, directory: Path, processes: int, nodes: int) -> None:
+        self._daemon = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, str(HERE / "ticking_daemon.py"), str(directory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        )
+        stack.callback(self._daemon.kill)
+        ready = self._line()
+        self._http = stack.enter_context(httpx.Client(base_url=ready["http"], timeout=600))
+        peers = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, str(HERE / "raw_peers.py"), "127.0.0.1", str(ready["listen"]),
+                 str(processes), str(nodes), str(nodes)],
+                stdout=subprocess.PIPE,
+            )
+        )  # fmt: skip
+        stack.callback(peers.kill)
+        assert peers.stdout is not None
+        peers.stdout.readline()
+        while self._http.get("/api/connections").json()["count"] < processes:
+            time.sleep(0.05)
+        self.measured()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._daemon.stdout is not None
+        line: dict[str, Any] = json.loads(self._daemon.stdout.readline())
+        return line
+
+    def measured(self) -> dict[str, Any]:
+        """What the daemon measured since the last call."""
+        assert self._daemon.stdin is not None
+        self._daemon.stdin.write(b"\n")
+        self._daemon.stdin.flush()
+        return self._line()
+
+    def snapshot(self, processes: int) -> dict[str, Any]:
+        """Take one; what it took."""
+        self.measured()
+        began = time.perf_counter()
+        response = self._http.post("/api/jump-now", json={"timeout_ms": 60_000})
+        wall_s = time.perf_counter() - began
+        assert response.json()["responded"] == processes, response.text
+        return self.measured() | {"wall_s": wall_s}
+
+
+def bench(processes: int, nodes: int) -> str:
+    """One row of the table: medians of ROUNDS."""
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+        rig = Rig(stack, Path(directory), processes, nodes)
+        rig.snapshot(processes)  # the first starts workers and makes peers known
+        rounds, floors = [], []
+        for n in range(ROUNDS):
+            floors.append(floor_s(Path(directory) / f"floor{n}.sqlite", processes, nodes))
+            rounds.append(rig.snapshot(processes))
+    size = processes * (len(encoded_graph(0, nodes, nodes)) + 80)
+    wall, floor = statistics.median(r["wall_s"] for r in rounds), statistics.median(floors)
+    rows = 2 * processes * nodes
+    peak = statistics.median(r["peak_bytes"] - r["resting_bytes"] for r in rounds)
+    return (
+        f"| {processes} x {nodes} | {size / 1e6:.1f} | {wall * 1e3:.0f} | {rows / wall / 1e3:.0f}k"
+        f" | {floor * 1e3:.0f} | {wall / floor:.2f}"
+        f" | {statistics.median(r['cpu_s'] for r in rounds):.2f}"
+        f" | {peak / 1e6:.0f} ({peak / size:.1f}x)"
+        f" | {statistics.median(r['gap_ms'] for r in rounds):.0f}"
+        f" (worst {max(r['gap_ms'] for r in rounds):.0f}) |"
+    )
 
 
 def main() -> None:
-    processes, nodes, edges = (int(a) for a in (*sys.argv[1:], 300, 500, 500)[:3])
-    graphs = [graph(f"svc{n}", nodes, edges) for n in range(processes)]
-    with tempfile.TemporaryDirectory() as directory, Daemon(Path(directory)) as daemon:
-        took = sorted(trio.run(snapshots, daemon, graphs))
-        plain = sorted(
-            plain_insert(Path(directory) / f"plain{n}.sqlite", graphs) for n in range(ROUNDS)
-        )
-    median, base = took[ROUNDS // 2], plain[ROUNDS // 2]
-    rows = processes * (nodes + edges)
-    print(f"{processes} processes, {nodes} nodes and {edges} edges each: {rows} rows")
-    print(f"  snapshot      median {median * 1e3:8.1f} ms  ({rows / median / 1e3:.0f}k rows/s)")
-    print(f"  plain insert  median {base * 1e3:8.1f} ms   x{median / base:.2f}")
+    print(
+        "| processes x nodes | MB | jump-now ms | rows/s | floor ms | ratio | CPU s | peak MB | stall ms |"
+    )
+    print("| --- | --: | --: | --: | --: | --: | --: | --: | --: |")
+    for size in sys.argv[1:] or SIZES:
+        processes, _, nodes = size.partition("x")
+        print(bench(int(processes), int(nodes)), flush=True)
 
 
 if __name__ == "__main__":
