@@ -17,11 +17,11 @@ from .config import Config
 from .daemon_session import DaemonSession
 from .identity import Identity, make_identity
 from .link import Link, connect
-from .loop_cuts import ShortTurns
 from .reconnect import Backoff
 from .registry import Registry
 from .serialise import null_reply, reply_chunks
 from .snapshot import Snapshot, describe_error
+from .turns import ShortTurns
 from .waker import Waker
 from .wire.errors import WireError
 from .wire.messages import SnapshotRequest

@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import Any
 
-from . import unpatched
+from . import pause, turns, unpatched
 from .agent_thread import Agent
 
 WARNS = sys.version_info >= (3, 12)
@@ -91,6 +91,8 @@ def _after_in_child() -> None:
     try:
         agent = _fork.agent
         _fork.caller = None
+        pause.forget_after_fork()
+        turns.forget_after_fork()
         if agent is not None:
             agent.become_child()
             agent.start()

@@ -10,7 +10,6 @@ A look from the agent's thread is atomic when the loop's thread stood at the ver
 inside the very same step, before and after it.
 """
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -149,7 +148,7 @@ class LoopCut:
         if self.atomic:
             borrowed.clear()
         else:
-            self.loop.ask(borrowed.clear)
+            self.loop.ask(borrowed.clear, is_quick=True)
 
     def apart_ms(self, looked_at_ns: int) -> float | None:
         """How far its own cut lies from the agent's look; None if that was the same."""
@@ -252,49 +251,3 @@ def build_loops(cuts: Iterable[LoopCut], graph: Graph, seen: Seen) -> None:
 
 def _nothing() -> None:
     pass
-
-
-def set_switch_interval(seconds: float) -> None:
-    """Set it so that the same number is read again: it is kept in whole microseconds, rounded
-    down, and what was read and set back often would creep towards zero."""
-    sys.setswitchinterval(seconds + 5e-7)
-
-
-class SwitchInterval:
-    """Holds the interpreter lock a little longer, for a retry of a look that did not hold."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._before = 0.0
-
-    def __enter__(self) -> None:
-        self._before = sys.getswitchinterval()
-        if self._seconds > self._before:
-            set_switch_interval(self._seconds)
-
-    def __exit__(self, *_: object) -> None:
-        if self._seconds > self._before:
-            set_switch_interval(self._before)
-
-
-SHORT_TURN_S = 0.0001
-"""How soon threads hand over the interpreter lock while a graph is built and written."""
-
-
-class ShortTurns:
-    """Makes threads hand over the interpreter lock sooner while a graph is built and written.
-
-    Beside a loop that never rests and gives the lock up between short steps, the agent's thread
-    would ask for it for five milliseconds each time, start anew at each step, and starve. Not for
-    looks: one that is interrupted does not hold.
-    """
-
-    def __enter__(self) -> None:
-        self._before = sys.getswitchinterval()
-        if self._before > SHORT_TURN_S:
-            set_switch_interval(SHORT_TURN_S)
-
-    def __exit__(self, *_: object) -> None:
-        ours = abs(sys.getswitchinterval() - SHORT_TURN_S) < 1e-5
-        if self._before > SHORT_TURN_S and ours:  # else the host has set another meanwhile
-            set_switch_interval(self._before)

@@ -110,6 +110,9 @@ class Registry:
         """Name an object. Kept as long as the object lives; an object that cannot be referred
         to weakly keeps its name until another object takes its address, or it is named again."""
         key = id(obj)
+        _, guard = self._names.pop(key, ("", None))
+        if guard is not None:
+            guard.detach()
         guard = _when_gone(obj, lambda: self._names.pop(key, None))
         self._names[key] = (str(name), guard)
 

@@ -17,9 +17,10 @@ from .collectors.base import Collector, LoopCollector
 from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
 from .graph import Graph, Limits, Ref
 from .identity import Identity, make_identity
-from .loop_cuts import LoopCut, ShortTurns, SwitchInterval, ask_turning_loops, build_loops
+from .loop_cuts import LoopCut, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
 from .statics import MISSING, static_get
+from .turns import LongTurns, ShortTurns
 from .versions import why_unsafe, why_unverified
 
 _SWITCH_INTERVALS = (0.02, 0.05, 0.1)
@@ -113,7 +114,7 @@ class Snapshot:
             part = self._cut.part()
             captured: dict[Collector, Any] = {}
             try:
-                with SwitchInterval(switch_interval), no_garbage_collection():
+                with LongTurns(switch_interval), no_garbage_collection():
                     self._look(part)
                     before = self._look_at_loops(loop_cuts, part)
 
@@ -166,9 +167,8 @@ class Snapshot:
 
     def problem_text(self) -> str | None:
         """What went wrong, for the reply's error; None if nothing did."""
-        if not self.problems:
-            return None
-        return "; ".join(f"{name}: {what}" for name, what in self.problems.items())
+        problems = self.problems | self._collectors.failed
+        return "; ".join(f"{name}: {what}" for name, what in problems.items()) or None
 
     def _build_resources(self, seen: Seen) -> None:
         """Nodes of everything described in the cut, and edges to whoever holds it."""

@@ -156,6 +156,15 @@ def test_a_failing_collector_costs_itself_only(daemon):
     assert reply["graph"]["nodes"]
 
 
+def test_a_collector_that_cannot_be_loaded_is_told_in_the_reply(daemon):
+    """As in a host that has changed its root or user, and cannot read the library any more."""
+    peeps.start("orders", dashboard=daemon.address)
+    _api.running_agent()._collectors._table += (("sys", "not_there"),)
+    reply = daemon.accept().ask(1)
+    assert "not_there: ModuleNotFoundError" in reply["error"]
+    assert reply["graph"]["nodes"]
+
+
 def test_a_host_that_may_start_no_thread_is_left_in_peace(daemon, monkeypatch):
     def refuse(*_):
         raise RuntimeError("can't start new thread")

@@ -13,7 +13,9 @@ import pytest
 import trio
 import uvloop
 
+from peeps import pause, turns
 from peeps.pause import no_garbage_collection
+from peeps.turns import LongTurns, ShortTurns
 from tests.support.insides import asyncio_host, look, wait_until
 
 BOTH_LOOPS = pytest.mark.parametrize(
@@ -47,6 +49,26 @@ def test_a_program_that_hangs_because_its_loop_is_never_woken_still_hangs():
     host.join(30)
     assert state["woken"]
     loop.close()
+
+
+@BOTH_LOOPS
+def test_a_loop_in_debug_mode_logs_nothing_of_ours(new_loop, caplog):
+    """It would log every callback of the agent: each takes longer than that."""
+    seen = []
+
+    async def main():
+        asyncio.get_running_loop().slow_callback_duration = 0
+        thread = threading.Thread(target=lambda: seen.append(look()))
+        thread.start()
+        while thread.is_alive():  # noqa: ASYNC110 - the loop shall turn
+            await asyncio.sleep(0)
+
+    loop = new_loop()
+    loop.set_debug(True)
+    loop.run_until_complete(main())
+    loop.close()
+    assert seen[0].of_kind("event_loop")
+    assert not [r for r in caplog.records if "LoopCut" in r.getMessage()]
 
 
 def test_the_same_in_trio():
@@ -170,6 +192,42 @@ def test_no_collection_runs_while_the_process_is_looked_at():
     finally:
         gc.set_threshold(*before)
         gc.callbacks.pop()
+
+
+def test_the_host_s_own_settings_of_collection_are_neither_hidden_nor_overruled():
+    before = gc.get_threshold()
+    try:
+        with no_garbage_collection():
+            assert gc.isenabled()
+            gc.disable()
+        assert not gc.isenabled()
+        gc.enable()
+        with no_garbage_collection():
+            gc.set_threshold(12_345)
+        assert gc.get_threshold()[0] == 12_345
+    finally:
+        gc.enable()
+        gc.set_threshold(*before)
+
+
+def test_the_last_of_several_cuts_turns_collection_on_again():
+    before = gc.get_threshold()
+    first, second = no_garbage_collection(), no_garbage_collection()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert gc.get_threshold()[0] == 0
+    second.__exit__(None, None, None)
+    assert gc.get_threshold() == before
+
+
+def test_a_child_forked_inside_a_cut_has_the_host_s_settings():
+    before = gc.get_threshold(), sys.getswitchinterval()
+    with ShortTurns(), LongTurns(0.2), no_garbage_collection():
+        pause.forget_after_fork()  # as the hook of the child does
+        turns.forget_after_fork()
+        assert (gc.get_threshold(), sys.getswitchinterval()) == before
+    assert (gc.get_threshold(), sys.getswitchinterval()) == before
 
 
 def test_a_collection_that_was_off_stays_off():

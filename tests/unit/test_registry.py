@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import weakref
 
 import pytest
 
@@ -56,6 +57,19 @@ def test_a_name_goes_with_its_object():
     registry.set_name(lock, "bills")
     assert registry.names() == {id(lock): "bills"}
     del lock
+    gc.collect()
+    assert registry.names() == {}
+
+
+def test_an_object_named_often_is_watched_once():
+    registry = Registry()
+    event = asyncio.Event()
+    before = len(weakref.finalize._registry)
+    for _ in range(100):
+        registry.set_name(event, "stock")
+    assert len(weakref.finalize._registry) <= before + 1
+    assert registry.names() == {id(event): "stock"}
+    del event
     gc.collect()
     assert registry.names() == {}
 

@@ -140,10 +140,14 @@ class AsyncioLoop:
         # Processor time may be told in coarse steps; what tasks wait for is exact.
         return (id(frame), frame.f_lasti, used, waits_signature())
 
-    def ask(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Have the loop run `work` in its next iteration, if there is one."""
+    def ask(self, work: Callable[[], None], *, is_quick: bool = False) -> Callable[[], None]:
+        """Have the loop run `work` in its next iteration, if there is one.
+
+        Not in debug mode, unless it is quick: the loop would log a slow callback that is not
+        its program's.
+        """
         loop = self.loop
-        if loop is None or loop.is_closed():
+        if loop is None or loop.is_closed() or (loop.get_debug() and not is_quick):
             return _nothing
         if not self.is_stdlib:
             handle = loop.call_soon_threadsafe(work)
@@ -160,8 +164,13 @@ def waits_signature() -> int:
     """A number that changes when a task comes, goes, or waits for something else."""
     module = sys.modules["asyncio.tasks"]
     known = getattr(module, "_scheduled_tasks", None) or getattr(module, "_all_tasks", None)
-    found = [reference() for reference in list(getattr(known, "data", ()))]
-    return hash(tuple(id(task._fut_waiter) for task in found if hasattr(task, "_fut_waiter")))
+    waits = []
+    for reference in list(getattr(known, "data", ())):  # one by one: none is kept alive
+        task = reference()
+        if hasattr(task, "_fut_waiter"):
+            waits.append(id(task._fut_waiter))
+        del task
+    return hash(tuple(waits))
 
 
 def _nothing() -> None:

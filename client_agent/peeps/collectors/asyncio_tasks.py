@@ -9,6 +9,7 @@ another thread adds to it, `list(set)` does not.
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from ..awaitables import Coroutine
@@ -59,7 +60,7 @@ class AsyncioTasks:
         self._reader.load(cut)
 
     def loops(self, cut: Cut) -> list[AsyncioLoop]:
-        return running_loops(cut, {id(loop): loop for loop in map(_loop_of, all_tasks()) if loop})
+        return running_loops(cut, {id(loop): loop for loop in map(_loop_of, each_task()) if loop})
 
     def capture(self, cut: Cut) -> Tasks:
         """The tasks whose loop does not run, or not on a thread that is known."""
@@ -154,17 +155,25 @@ def all_tasks() -> list[Any]:
 
     Empty since 3.14, which keeps them where Python cannot see: `tasks_of` asks loop by loop.
     """
+    return list(each_task())
+
+
+def each_task() -> Iterator[Any]:
+    """As `all_tasks`, one by one: a task that ends meanwhile is not kept alive by this."""
     if sys.version_info >= (3, 14):
-        return []
+        return
     module = sys.modules["asyncio.tasks"]
     scheduled = getattr(module, "_scheduled_tasks", None)
     if scheduled is None:
         scheduled = getattr(module, "_all_tasks", None)
     if scheduled is None:
-        return []
-    found = [reference() for reference in list(scheduled.data)]
-    found.extend(list(getattr(module, "_eager_tasks", ())))
-    return [task for task in found if task is not None and not task.done()]
+        return
+    for reference in list(scheduled.data):
+        task = reference()
+        if task is not None and not task.done():
+            yield task
+        del task
+    yield from (task for task in list(getattr(module, "_eager_tasks", ())) if not task.done())
 
 
 def tasks_of(loop: Any) -> list[Any]:

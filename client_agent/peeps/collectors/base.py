@@ -59,7 +59,7 @@ class Loop(Protocol):
         """Seconds since the loop's current iteration began, by its own clock; None if untold."""
         ...
 
-    def ask(self, work: Callable[[], None]) -> Callable[[], None]:
+    def ask(self, work: Callable[[], None], *, is_quick: bool = False) -> Callable[[], None]:
         """Have the loop run `work` between two steps if it turns, without ever waking it.
 
         Returns what takes the wish back.

@@ -69,7 +69,7 @@ class TrioLoop:
         """trio does not note when an iteration began."""
         return None
 
-    def ask(self, work: Callable[[], None]) -> Callable[[], None]:
+    def ask(self, work: Callable[[], None], *, is_quick: bool = False) -> Callable[[], None]:
         """Have the loop run `work` before it next waits for IO."""
         runner = self.runner
         if runner is None:

@@ -1,0 +1,71 @@
+"""How long threads keep the interpreter lock around an answer: shorter turns, so that the
+agent is let in and lets others in, and longer ones for a look that did not hold.
+
+Decides nothing but that the host gets its own interval back.
+"""
+
+import sys
+
+SHORT_TURN_S = 0.0001
+"""How soon threads hand over the interpreter lock while a graph is built and written."""
+
+_befores: list[float] = []
+"""What was found by those who are inside now, the host's own first."""
+
+
+class _Turns:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._is_set = False
+
+    def _is_wanted(self, before: float) -> bool:
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        before = sys.getswitchinterval()
+        self._is_set = self._is_wanted(before)
+        if self._is_set:
+            _befores.append(before)
+            _set(self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_set or not _befores:
+            return
+        before = _befores.pop()
+        if abs(sys.getswitchinterval() - self._seconds) < 1e-5:
+            _set(before)  # else the host has set another meanwhile
+
+
+class ShortTurns(_Turns):
+    """Makes threads hand over the interpreter lock sooner while a graph is built and written.
+
+    Beside a loop that never rests and gives the lock up between short steps, the agent's thread
+    would ask for it for five milliseconds each time, start anew at each step, and starve. Not for
+    looks: one that is interrupted does not hold.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SHORT_TURN_S)
+
+    def _is_wanted(self, before: float) -> bool:
+        return before > self._seconds
+
+
+class LongTurns(_Turns):
+    """Holds the interpreter lock a little longer, for a retry of a look that did not hold."""
+
+    def _is_wanted(self, before: float) -> bool:
+        return before < self._seconds
+
+
+def forget_after_fork() -> None:
+    """In a forked child: the threads that had set it are not there."""
+    if _befores:
+        _set(_befores[0])
+        _befores.clear()
+
+
+def _set(seconds: float) -> None:
+    """Set it so that the same number is read again: it is kept in whole microseconds, rounded
+    down, and what was read and set back often would creep towards zero."""
+    sys.setswitchinterval(seconds + 5e-7)
