@@ -19,15 +19,10 @@ from ..rules import Rulebook
 from ..statics import type_name
 from .asyncio_loops import AsyncioLoop, current_task, running_loops
 from .asyncio_waits import WaitReader, find_setters, task_ref, timeout_of
+from .task_nodes import RUNNABLE, RUNNING, WAITING, TaskRow, Tasks, build_tasks
 from .tasks import (
-    RUNNABLE,
-    RUNNING,
-    WAITING,
     ChainReader,
     Shape,
-    TaskRow,
-    Tasks,
-    build_tasks,
     links_of,
     note_holdings,
     note_releases,

@@ -12,7 +12,8 @@ from ..cut import Cut
 from ..graph import Ref
 from ..rules import Rule
 from ..statics import MISSING, static_get
-from .tasks import Group, Shape, Tasks, Wait
+from .task_nodes import Group, Tasks, Wait
+from .tasks import Shape
 
 make = tuple.__new__  # what calling a NamedTuple does, without its detour
 

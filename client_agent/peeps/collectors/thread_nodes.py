@@ -4,14 +4,12 @@ Decides the attributes of a thread and when a wait is certain enough for an edge
 frames and objects: it is given plain values.
 """
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from ..cut import Seen
 from ..graph import Graph, Ref, location, own_place
+from ..places import Spot
 from .thread_waits import ThreadWait
-
-if TYPE_CHECKING:
-    from .threads import ThreadRow
 
 NOT_WAITS = frozenset(("idle", "event_loop"))
 """What threads do when they have nothing to do: nobody is stuck because of it."""
@@ -19,7 +17,16 @@ _UNSURE = "at a lock whose holder was not found, and it ran again right after th
 _DID_NOT_RUN = "it did not run for a while"
 
 
-def build_thread(row: "ThreadRow", graph: Graph, seen: Seen, was_patient: bool) -> None:
+class ThreadRow(NamedTuple):
+    """A thread as the cut saw it."""
+
+    ident: int
+    spots: tuple[Spot, ...]
+    """Outermost first."""
+    wait: ThreadWait | None
+
+
+def build_thread(row: ThreadRow, graph: Graph, seen: Seen, was_patient: bool) -> None:
     """The node of a thread and what it needs. `was_patient`: it really stood still."""
     thread = seen.threads.get(row.ident)
     places = seen.places.stack(row.spots)

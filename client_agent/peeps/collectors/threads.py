@@ -14,11 +14,10 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..cut import Cut, Holding, Seen
 from ..graph import Graph, Ref
-from ..places import Spot
 from ..statics import static_get
 from . import frame_values
 from .code_analysis import analyse
@@ -28,21 +27,12 @@ from .future_sources import note_source
 from .known_calls import find_code_in
 from .patience import Watch
 from .thread_holdings import HeldLock, held_locks
-from .thread_nodes import build_thread, holders_of
+from .thread_nodes import ThreadRow, build_thread, holders_of
 from .thread_waits import ThreadWait, ThreadWaitReader
 
 
 def collector() -> "Threads":
     return Threads()
-
-
-class ThreadRow(NamedTuple):
-    """A thread as the cut saw it."""
-
-    ident: int
-    spots: tuple[Spot, ...]
-    """Outermost first."""
-    wait: ThreadWait | None
 
 
 @dataclass(slots=True)

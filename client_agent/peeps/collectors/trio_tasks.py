@@ -16,17 +16,10 @@ from ..graph import Graph, Ref
 from ..registry import trio_task_ref
 from ..rules import Rulebook, find_code
 from ..statics import MISSING, static_get
+from .task_nodes import RUNNABLE, RUNNING, WAITING, Group, TaskRow, Tasks, Wait, build_tasks
 from .tasks import (
-    RUNNABLE,
-    RUNNING,
-    WAITING,
     ChainReader,
-    Group,
     Shape,
-    TaskRow,
-    Tasks,
-    Wait,
-    build_tasks,
     links_of,
     note_holdings,
     note_releases,
