@@ -122,10 +122,9 @@ def bench(processes: int, nodes: int) -> str:
 
 
 def main() -> None:
-    print(
-        "| processes x nodes | MB | jump-now ms | rows/s | floor ms | ratio | CPU s | peak MB | stall ms |"
-    )
-    print("| --- | --: | --: | --: | --: | --: | --: | --: | --: |")
+    columns = ("processes x nodes", "MB", "jump-now ms", "rows/s", "floor ms", "ratio", "CPU s")
+    print("| " + " | ".join((*columns, "peak MB", "stall ms")) + " |")
+    print("| --- |" + " --: |" * 8)
     for size in sys.argv[1:] or SIZES:
         processes, _, nodes = size.partition("x")
         print(bench(int(processes), int(nodes)), flush=True)

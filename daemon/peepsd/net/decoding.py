@@ -3,11 +3,14 @@
 Decides by size, and by whether it is well-formed. An honest hundred megabytes hold the
 interpreter lock for a second, half a malformed one for a quarter; so frames above INLINE_BYTES,
 and malformed ones above MALFORMED_INLINE_BYTES, go to a worker process, which is killed if it
-does not finish, and the event loop only ever unpacks small chunks. Refuses to know what messages
-mean.
+does not finish, and the event loop only ever unpacks small chunks. Those that are decoded here
+take turns, one in each round of the event loop: a hundred that arrive at once would otherwise be
+decoded in one go. Refuses to know what messages mean.
 """
 
 from collections.abc import Awaitable, Callable
+
+import trio
 
 from peeps.wire.errors import MessageError
 
@@ -17,6 +20,8 @@ from ..core.reply import HelloMessage, Reply, parse_peer_message
 from ..errors import PeepsError
 
 INLINE_BYTES = 512 * 1024
+TURNLESS_BYTES = 4 * 1024
+"""Decoded in less time than taking turns takes."""
 MALFORMED_INLINE_BYTES = 32 * 1024
 
 Offload = Callable[[bytes], Awaitable[bytes]]
@@ -29,12 +34,13 @@ class Decoder:
     def __init__(self, elsewhere: Offload, inline_bytes: int = INLINE_BYTES) -> None:
         self._elsewhere = elsewhere
         self._inline_bytes = inline_bytes
+        self._turn = trio.Lock()
 
     async def decode(self, payload: bytes) -> HelloMessage | Reply:
         """What the peer said. Raises MessageError."""
         if len(payload) <= self._inline_bytes:
             try:
-                return parse_peer_message(payload, quickly=len(payload) > MALFORMED_INLINE_BYTES)
+                return await self._decode_here(payload)
             except NotQuick:
                 pass
         try:
@@ -42,3 +48,11 @@ class Decoder:
         except PeepsError as exc:
             raise MessageError(f"a message of {len(payload)} bytes: {exc.message}") from None
         return offload.unpack(answer)
+
+    async def _decode_here(self, payload: bytes) -> HelloMessage | Reply:
+        quickly = len(payload) > MALFORMED_INLINE_BYTES
+        if len(payload) <= TURNLESS_BYTES:
+            return parse_peer_message(payload, quickly=quickly)
+        async with self._turn:
+            await trio.lowlevel.checkpoint()  # everybody else had a turn since the last one
+            return parse_peer_message(payload, quickly=quickly)
