@@ -249,15 +249,20 @@ def test_a_silent_process_is_recognised_by_its_socket(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("timers", "attrs", "unsent"),
+    ("timers", "attrs", "unsent", "steps"),
     [
-        (("1", "2"), {"remaining_s": 60.0}, (0, 0)),  # the server waits for something else
-        (("1", "1"), {"remaining_s": 60.0}, (10, 20)),  # bytes have moved
-        (("1", "1"), {"remaining_s": 0.01}, (0, 0)),  # it is about to answer
+        (("1", "2"), {"remaining_s": 60.0}, (0, 0), (7, 7)),  # the server waits for something else
+        (("1", "1"), {"remaining_s": 60.0}, (10, 20), (7, 7)),  # bytes have moved
+        (("1", "1"), {"remaining_s": 0.01}, (0, 0), (7, 7)),  # it is about to answer
+        (("1", "1"), {"remaining_s": 60.0}, (0, 0), (7, 9)),  # it has run in between
     ],
 )
 def test_requests_that_follow_each_other_at_one_place_are_not_old(
-    tmp_path: Path, timers: tuple[str, str], attrs: dict[str, float], unsent: tuple[int, int]
+    tmp_path: Path,
+    timers: tuple[str, str],
+    attrs: dict[str, float],
+    unsent: tuple[int, int],
+    steps: tuple[int, int],
 ) -> None:
     db = new_database(tmp_path / "d.sqlite")
     ours, theirs = "socket:tcp:1.1.1.1:5>2.2.2.2:80", "socket:tcp:2.2.2.2:80>1.1.1.1:5"
@@ -266,7 +271,7 @@ def test_requests_that_follow_each_other_at_one_place_are_not_old(
         s.process("web", 1)
         s.process("db", 2)
         s.node("task:web-1/1", "web-1", "call", at="/w.py:1 call")
-        s.node("task:db-2/1", "db-2", "serve", at="/d.py:1 serve")
+        s.node("task:db-2/1", "db-2", "serve", at="/d.py:1 serve", steps=steps[number - 1])
         timer = s.node(f"sleep:db-2/{timers[number - 1]}", "db-2", **attrs)
         s.node(ours, "web-1", unsent_bytes=unsent[number - 1])
         s.node(theirs, "db-2")

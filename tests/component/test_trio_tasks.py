@@ -181,6 +181,7 @@ def test_cancel_scopes_deadlines_and_shields():
         view = look()
         token.run_sync_soon(setattr, shields[0], "shield", False)
     attrs = view.find("scoped")["attrs"]
+    assert attrs["steps"] > 0
     inner, shield, outer = attrs["cancel_scopes"]
     assert 500 < inner["remaining_s"] <= 900
     assert shield == {"remaining_s": None, "shield": True, "cancel_called": False}

@@ -90,6 +90,9 @@ class TrioTasks:
         self._nurseries(task, ref, cut, tasks)
         scopes, timeout = cancel_scopes(task, now)
         attrs: dict[str, Any] = {"cancel_scopes": scopes} if scopes else {}
+        steps = static_get(task, "_schedule_points")
+        if type(steps) is int:  # grows with each wait: the same place again is another visit
+            attrs["steps"] = steps
         name = str(task.name).rpartition(".")[2] if "<locals>" in task.name else str(task.name)
         title = getattr(coroutine, "__qualname__", name)
         loop_ref = loop.ref if loop is not None else None

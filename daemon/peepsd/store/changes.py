@@ -194,13 +194,15 @@ def _marks_of_progress(
     reads: GraphReads, snapshot_id: int, request: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
     """What differs when a loop comes by the same line again: the things that both ends wait for,
-    and how full the connection is."""
+    how full the connection is, and how often each end was scheduled, where that is told."""
     found = reads.rows(
         "SELECT src_id, dst_id FROM main.edges WHERE snapshot_id = ?1 AND src_id IN (?2, ?3)"
         " AND kind = 'needs' UNION ALL"
         " SELECT json_extract(attrs_json, '$.unread_bytes'),"
         "        json_extract(attrs_json, '$.unsent_bytes')"
-        "   FROM main.nodes WHERE snapshot_id = ?1 AND id = ?4 ORDER BY 1, 2",
+        "   FROM main.nodes WHERE snapshot_id = ?1 AND id = ?4 UNION ALL"
+        " SELECT id, json_extract(attrs_json, '$.steps')"
+        "   FROM main.nodes WHERE snapshot_id = ?1 AND id IN (?2, ?3) ORDER BY 1, 2",
         (
             snapshot_id,
             request["caller_id"],
