@@ -61,6 +61,7 @@ class Agent:
         self._leave = False
         self._waker = Waker()
         self._ended = unpatched.allocate_lock()
+        self._turns = ShortTurns()
 
     @property
     def is_running(self) -> bool:
@@ -71,9 +72,12 @@ class Agent:
         """Start the thread, unless it runs; one that was asked to end and has not, goes on."""
         self._leave = False
         if self._ended.acquire(False):
+            if self.config.short_turns:  # here: the thread might never get to do it
+                self._turns.__enter__()
             try:
                 self.ident = unpatched.start_new_thread(self._run, ())
             except BaseException:  # the host may start no more threads: then there is none
+                self._turns.__exit__()
                 self._ended.release()
                 raise
 
@@ -97,6 +101,7 @@ class Agent:
         self._waker.wake()
         if not self._ended.acquire(True, seconds):
             return False
+        self._turns.__exit__()
         self._ended.release()
         return True
 

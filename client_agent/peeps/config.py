@@ -28,6 +28,9 @@ class Config:
     process_name: str | None = None
     token: str | None = None
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
+    short_turns: bool = False
+    """Whether threads hand over the interpreter lock sooner all the time, not only while an
+    answer is made (turns.py)."""
 
 
 def read_config(environ: Mapping[str, str] | None = None) -> Config | None:
@@ -41,6 +44,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config | None:
         process_name=env.get("PEEPS_PROCESS_NAME", "").strip() or None,
         token=env.get("PEEPS_TOKEN", "").strip() or None,
         max_frame_bytes=_frame_limit(env.get("PEEPS_MAX_FRAME_BYTES", "").strip()),
+        short_turns=env.get("PEEPS_SHORT_TURNS", "").strip().lower() in ("1", "true", "yes"),
     )
 
 

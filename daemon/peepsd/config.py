@@ -250,6 +250,7 @@ SETTINGS: tuple[Setting, ...] = (
 AGENT_VARIABLES: Mapping[str, str] = {
     "PEEPS_DASHBOARD": "agent: host:port of the daemon; unset means the agent does nothing at all",
     "PEEPS_PROCESS_NAME": "agent: name of this process, by default from the program",
+    "PEEPS_SHORT_TURNS": "agent: 1 lets it in beside a loop that never rests",
     "PEEPS_URL": "peeps: the daemon to ask, such as http://127.0.0.1:9130",
 }
 

@@ -506,7 +506,9 @@ async def main():
     tasks = [asyncio.create_task(step()) for _ in range(3)]
     print("ready", flush=True)
     await asyncio.gather(*tasks)
-    await asyncio.sleep(0.5)
+    import peeps
+
+    peeps.stop()
     print("interval", sys.getswitchinterval())
 
 asyncio.run(main())
@@ -516,7 +518,13 @@ asyncio.run(main())
 def test_a_loop_that_never_rests_does_not_starve_the_agent(
     version: str, daemon: FakeDaemon, tmp_path: Path
 ) -> None:
-    with Guest([write(tmp_path, SATURATED)], daemon.dashboard, version, cwd=tmp_path) as guest:
+    with Guest(
+        [write(tmp_path, SATURATED)],
+        daemon.dashboard,
+        version,
+        env={"PEEPS_SHORT_TURNS": "1"},
+        cwd=tmp_path,
+    ) as guest:
         guest.wait_for_line("ready")
         daemon.wait_for(1)
         for _ in range(5):
