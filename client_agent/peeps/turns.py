@@ -29,7 +29,8 @@ class _Turns:
             _set(self._seconds)
 
     def __exit__(self, *_: object) -> None:
-        if not self._is_set or not _befores:
+        is_set, self._is_set = self._is_set, False
+        if not is_set or not _befores:
             return
         before = _befores.pop()
         if abs(sys.getswitchinterval() - self._seconds) < 1e-5:
