@@ -305,6 +305,69 @@ def test_an_old_request_is_told_at_both_ends(tmp_path: Path) -> None:
     ]
 
 
+def two_snapshots(path: Path, fill: Any) -> dict[str, Any]:
+    """What a check confirms of two snapshots of one process; `fill` gets each one's number."""
+    db = new_database(path)
+    for number in (1, 2):
+        s = SnapshotBuilder(db, number, START_NS + number * SECOND)
+        s.process("p", 1)
+        fill(s, number)
+    db.close()
+    return ask(path, "check", snapshot_id=2, confirm_with=1)
+
+
+@pytest.mark.parametrize(("steps", "found"), [((7, 7), ["unserved"]), ((7, 9), [])])
+def test_who_ran_in_between_waits_for_the_next_one(
+    tmp_path: Path, steps: tuple[int, int], found: list[str]
+) -> None:
+    """Another future may have the address, and so the id, of one that is long done."""
+
+    def fill(s: SnapshotBuilder, number: int) -> None:
+        s.node("thread:p-1/1", "p-1", "main", state="waiting", steps=steps[number - 1])
+        s.node("future:p-1/2", "p-1", "answer")
+        s.edge("thread:p-1/1", "future:p-1/2")
+
+    check = two_snapshots(tmp_path / "d.sqlite", fill)
+    assert [f["kind"] for f in check["findings"] if f["confirmed"]] == found
+
+
+@pytest.mark.parametrize(("limit", "found"), [(5.0, []), (3600.0, ["unserved"] * 2)])
+def test_what_goes_on_by_itself_may_provide_for_others(
+    tmp_path: Path, limit: float, found: list[str]
+) -> None:
+    """A threading.Timer is a thread that waits, with a time limit, for not being cancelled."""
+
+    def fill(s: SnapshotBuilder, number: int) -> None:
+        s.node("thread:p-1/1", "p-1", "main", state="waiting")
+        s.node("thread:p-1/3", "p-1", "timer", state="waiting", timeout_s=limit)
+        s.node("future:p-1/2", "p-1", "answer")
+        s.node("notify:p-1/4", "p-1", "cancelled")
+        s.edge("thread:p-1/1", "future:p-1/2")
+        s.edge("thread:p-1/3", "notify:p-1/4")
+
+    check = two_snapshots(tmp_path / "d.sqlite", fill)
+    assert [f["kind"] for f in check["findings"]] == found
+
+
+@pytest.mark.parametrize(
+    ("attrs", "severity"),
+    [({}, "warning"), ({"timeout_s": 4.5}, "info"), ({"timeout_s": "?"}, "warning")],
+)
+def test_a_shielded_wait_with_a_time_limit_is_not_grave(
+    tmp_path: Path, attrs: dict[str, Any], severity: str
+) -> None:
+    scopes = [{"shield": True}, {"cancel_called": True}]
+
+    def fill(s: SnapshotBuilder, number: int) -> None:
+        s.node("task:p-1/1", "p-1", "cleanup", state="waiting", cancel_scopes=scopes, **attrs)
+        s.node("sleep:p-1/2", "p-1")
+        s.edge("task:p-1/1", "sleep:p-1/2")
+
+    (finding,) = two_snapshots(tmp_path / "d.sqlite", fill)["findings"]
+    assert (finding["kind"], finding["severity"]) == ("shielded-task", severity)
+    assert ("ends that within 4.5 s" in finding["sentence"]) == (severity == "info")
+
+
 def test_files_are_never_created(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="there is no database file"):
         ask(tmp_path / "none.sqlite", "why")

@@ -18,8 +18,9 @@ BY_VALUE_STACK_ONLY = {
     "held_by_exit_stack",
     "held_by_contextmanager",
     "held_by_contextmanager_finally",
+    "time_limits",
 }
-"""What cannot be told from names alone: the manager is the result of a call."""
+"""What cannot be told from names alone: a manager that a call has returned, values of arguments."""
 
 
 def play(mode: str, scene: str, version: str, **env: str) -> dict[str, list[str]]:
@@ -51,6 +52,13 @@ def test_stuck_without_reading_value_stacks(scene: str) -> None:
     """As on versions whose frames were not verified. (Below 3.13 only globals can be read then.)"""
     found = play("stuck", scene, "3.13", SCENE_WITHOUT_STACKS="1")
     assert set(found["expected"]) <= set(found["seen"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_wait_without_limit_is_not_said_to_have_one(version: str) -> None:
+    seen = play("stuck", "time_limits", version)["seen"]
+    assert "nothing > lock taken" in seen
+    assert not [line for line in seen if line.startswith(("nothing within", "without within"))]
 
 
 FORBIDDEN: dict[str, Any] = {

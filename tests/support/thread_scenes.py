@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 forever = threading.Event()
@@ -255,6 +255,38 @@ def queues() -> set[str]:
     return {"get > queue", "put > queue", "join > queue", "simple > queue simple"}
 
 
+def time_limits() -> set[str]:
+    taken, empty = threading.Lock(), queue.Queue[int]()
+    simple: queue.SimpleQueue[int] = queue.SimpleQueue()
+    here, there = socket.socketpair()
+    here.settimeout(70)
+    full = threading.Semaphore(0)
+    taken.acquire()
+    started.extend((there, taken))
+    thread("keyword", lambda: taken.acquire(timeout=10))
+    thread("positions", lambda: taken.acquire(True, 20.5))
+    thread("nothing", lambda: taken.acquire(True, -1))
+    thread("event", forever.wait, 30)
+    thread("semaphore", lambda: full.acquire(timeout=40))
+    thread("get", lambda: empty.get(timeout=50))
+    thread("simple", lambda: simple.get(True, 60))
+    thread("recv", lambda: here.recv(1))
+    thread("join", lambda: thread("without", forever.wait).join(80))
+    thread("result", lambda: Future[None]().result(90))
+    return {
+        "keyword within 10",
+        "positions within 20",
+        "event within 30",
+        "semaphore within 40",
+        "get within 50",
+        "simple within 60",
+        "recv within 70",
+        "join within 80",
+        "result within 90",
+        "without > notify",
+    }
+
+
 def pool_waits_for_itself() -> set[str]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="pool")
     started.append(pool)
@@ -380,6 +412,7 @@ STUCK = [
     semaphore,
     event_barrier_join_sleep,
     queues,
+    time_limits,
     pool_waits_for_itself,
     waits_for_several_futures,
     child_process,
@@ -530,6 +563,8 @@ def look() -> list[str]:
         if node["kind"] == "thread":
             names[node["id"]] = str(node["label"])
             seen.append(f"{node['label']} is {attrs.get('waits_for')}")
+            if "timeout_s" in attrs:
+                seen.append(f"{node['label']} within {attrs['timeout_s']:.0f}")
         elif node["kind"] == "task":
             names[node["id"]] = attrs["coroutine"].rpartition(".")[2]
         else:

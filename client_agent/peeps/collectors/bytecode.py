@@ -61,7 +61,9 @@ class Instructions:
             self.at[i.offset] = len(self.all)
             parts = _SPLIT.get(i.opname)
             if parts is None:
-                self.all.append(Instruction(i.opname, i.argval, i.offset, i.is_jump_target))
+                # 3.11 gives the number of the constant, not the names.
+                value = code.co_consts[i.arg or 0] if i.opname == "KW_NAMES" else i.argval
+                self.all.append(Instruction(i.opname, value, i.offset, i.is_jump_target))
             else:
                 for name, value in zip(parts, i.argval, strict=True):
                     self.all.append(Instruction(name, value, i.offset, i.is_jump_target))

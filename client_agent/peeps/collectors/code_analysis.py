@@ -52,11 +52,13 @@ class Site(NamedTuple):
     """Depth of the value stack before the instruction, all operands on it."""
     arguments: int
     has_names: bool
-    """Whether a tuple of keyword names lies on top of the arguments."""
+    """Whether something lies on top of the arguments: the names of keywords, or a dictionary."""
     target: Expression | None
     """What is called, or the manager that is entered, if it is written as names."""
     first: Expression | None
     """The first argument, if it is written as names."""
+    keywords: tuple[str, ...] | None = ()
+    """Names of the last arguments; None if the arguments are in one tuple (`f(*args)`)."""
 
     @property
     def base(self) -> int:
@@ -307,9 +309,10 @@ def _site(ins: Instructions, table: list[Region], offset: int) -> Site | None:
         k -= 1  # 3.11: PRECALL is said to have popped the arguments already
         depth += arguments
     if name == "CALL_FUNCTION_EX":  # one tuple of arguments, and perhaps a dictionary
-        site = Site("call", depth, 1, bool(arguments & 1), None, None)
+        site = Site("call", depth, 1, bool(arguments & 1), None, None, None)
     else:
-        site = Site("call", depth, arguments, name == "CALL_KW", None, None)
+        keywords = _keywords(ins, k)
+        site = Site("call", depth, arguments, name == "CALL_KW", None, None, keywords)
     after_callable = _where_depth_is(ins, depths, k, site.base + 2)
     if after_callable is None:
         return site
@@ -318,6 +321,14 @@ def _site(ins: Instructions, table: list[Region], offset: int) -> Site | None:
         after_first = _where_depth_is(ins, depths, k, site.base + 3)
         first = None if after_first is None else _written_as_names(ins, after_first)
     return site._replace(target=_written_as_names(ins, after_callable), first=first)
+
+
+def _keywords(ins: Instructions, k: int) -> tuple[str, ...]:
+    """The names of keyword arguments of a call: up to 3.12 they have an instruction of their own,
+    later they are a constant on top of the arguments."""
+    holder = "LOAD_CONST" if ins.name(k) == "CALL_KW" else "KW_NAMES"
+    names = ins.all[k - 1].argval if ins.name(k - 1) == holder else ()
+    return tuple(map(str, names)) if isinstance(names, tuple) else ()
 
 
 def _where_depth_is(ins: Instructions, depths: dict[int, int], k: int, depth: int) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from . import known_calls
 from .code_analysis import NOTHING_ACTIVE, CodeAnalysis, Site, analyse
 from .expressions import Names, Unknown, text
+from .time_limits import limit_of_call
 from .value_stack import PinnedFrame, Reader, make_reader
 
 BY_STACK = "value stack"
@@ -44,6 +45,8 @@ class Operation(NamedTuple):
     """The first argument; None if it is not known."""
     how: str
     text: str | None
+    limit_s: float | None = None
+    """After so many seconds it returns whatever happens, at once if 0; None: not that is known."""
 
 
 _reader: Reader | None = None
@@ -203,16 +206,28 @@ def _operation_on_stack(pinned: PinnedFrame, site: Site) -> Operation | None:
     if method is not None:
         written = written and written.rpartition(".")[0]
         owner = pinned.stack_object(site.base + 1)
-        return Operation(method.__name__, owner, None, BY_STACK, written)
+        limit = _limit(pinned, site, method.__name__, owner)
+        return Operation(method.__name__, owner, None, BY_STACK, written, limit)
     callable_first = sys.version_info >= (3, 13)
     if (pinned.stack_word(site.base + 1) if callable_first else lower) != 0:
         return None
     function = pinned.stack_object(site.base + (not callable_first))
-    first = None
-    if site.arguments and written and written.endswith(getattr(function, "__name__", "?")):
-        # The name rules out a call that has just returned a function: its operands are stale.
-        first = pinned.stack_object(site.base + 2)
-    return _known(function, first, BY_STACK)
+    known = _known(function, None, BY_STACK)
+    if known is None or not site.arguments or not written or not written.endswith(known.name):
+        return known  # or a call that has just returned a function: its operands are stale
+    limit = _limit(pinned, site, known.name, known.owner)
+    return known._replace(first=pinned.stack_object(site.base + 2), limit_s=limit)
+
+
+def _limit(pinned: PinnedFrame, site: Site, name: str, owner: object) -> float | None:
+    """The time limit of a call that is under way. Raises Unknown."""
+    if site.keywords is None:
+        return None
+
+    def argument(position: int) -> object:
+        return pinned.stack_object(site.base + 2 + position)
+
+    return limit_of_call(name, owner, site.arguments, site.keywords, argument)
 
 
 def _known(function: object, first: object, how: str) -> Operation | None:

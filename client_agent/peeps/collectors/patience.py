@@ -1,9 +1,9 @@
 """Telling a thread that is stuck from one that is merely between two steps.
 
-Decides that a thread did not run: the kernel counts how often each thread was scheduled, and one
-whose count did not move has not executed a single instruction. (A thread that waits for the
-interpreter lock wakes up every few milliseconds, and so is counted.) Linux only; elsewhere
-nothing is believed.
+Decides how often a thread ran, and that one did not: the kernel counts how often each thread was
+scheduled, and one whose count did not move has not executed a single instruction. (A thread that
+waits for the interpreter lock wakes up every few milliseconds, and so is counted.) Linux only;
+elsewhere nothing is believed.
 """
 
 import os
@@ -21,17 +21,18 @@ class Watch:
 
     def __init__(self, native_ids: Iterable[int | None]) -> None:
         known = [i for i in native_ids if i is not None][:_MAX_THREADS]
-        self._before = {i: count for i in known if (count := _times_scheduled(i)) is not None}
+        self._before = {i: count for i in known if (count := times_scheduled(i)) is not None}
 
     def did_not_run(self) -> set[int]:
         """Native ids of those that have not run since; waits for PATIENCE_S first."""
         if not self._before:
             return set()
         unpatched.sleep(PATIENCE_S)
-        return {i for i, count in self._before.items() if _times_scheduled(i) == count}
+        return {i for i, count in self._before.items() if times_scheduled(i) == count}
 
 
-def _times_scheduled(native_id: int) -> int | None:
+def times_scheduled(native_id: int) -> int | None:
+    """How often a thread of this process was given a processor, as far as the kernel tells."""
     try:
         descriptor = os.open(f"/proc/self/task/{native_id}/status", os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -26,8 +26,11 @@ class ThreadRow(NamedTuple):
     wait: ThreadWait | None
 
 
-def build_thread(row: ThreadRow, graph: Graph, seen: Seen, was_patient: bool) -> None:
-    """The node of a thread and what it needs. `was_patient`: it really stood still."""
+def build_thread(
+    row: ThreadRow, graph: Graph, seen: Seen, was_patient: bool, steps: int | None
+) -> None:
+    """The node of a thread and what it needs. `was_patient`: it really stood still; `steps`: how
+    often it has run so far."""
     thread = seen.threads.get(row.ident)
     places = seen.places.stack(row.spots)
     wait = row.wait
@@ -41,6 +44,8 @@ def build_thread(row: ThreadRow, graph: Graph, seen: Seen, was_patient: bool) ->
         state=_state(wait),
         waits_for=wait.kind if wait else None,
         op=wait.op if wait else None,
+        timeout_s=_limit(wait),
+        steps=steps,
         unsure=_UNSURE if certainty is None and wait is not None else None,
         stack=graph.stack(places),
         **location(own_place(places)),
@@ -64,6 +69,13 @@ def _state(wait: ThreadWait | None) -> str:
     if wait is None:
         return "running"
     return "idle" if wait.kind in NOT_WAITS else "waiting"
+
+
+def _limit(wait: ThreadWait | None) -> float | None:
+    """Within how many seconds its wait ends by itself, in milliseconds' precision."""
+    if wait is None or wait.kind in NOT_WAITS or wait.limit_s is None:
+        return None
+    return round(wait.limit_s, 3)
 
 
 def _certainty(ident: int, wait: ThreadWait | None, seen: Seen, was_patient: bool) -> str | None:

@@ -14,6 +14,7 @@ from ..resources import rlock_owner
 from ..rules import Rule, Rulebook
 from ..statics import static_get
 from .frame_values import BY_NAME, Operation, View, reads_stacks
+from .time_limits import limit_of_socket
 
 _SKIP = Rule("", skip=True)
 _WAIT_CHILD = Rule("command", op="wait")
@@ -142,6 +143,8 @@ class ThreadWait(NamedTuple):
     contended: tuple[Ref, int | None] | None = None
     """An interpreter's lock, and the ident of its owner if the lock names one: nobody may hold
     it by the time it is looked at, so it takes a holder or patience to believe in the wait."""
+    limit_s: float | None = None
+    """The wait ends by itself within so many seconds; None: not that is known."""
     written: str | None = None
     """How the program wrote the thing that is waited for."""
     socket: Any = None
@@ -165,16 +168,16 @@ class ThreadWaitReader:
         runs, or is in a call that is not known to wait."""
         top = views[0]
         operation = top.operation()
-        if operation is None and not self._stands_in_known_wait(top):
-            return None
-        inferred = None
-        if operation is None or operation.how == BY_NAME:
-            inferred = BY_NAME
-        if operation is None or operation.name != "_acquire_restore":
-            named = self._by_rule(views, cut, inferred)
-            if named is not None:
-                return named
-        return None if operation is None else _by_operation(operation, cut, inferred)
+        if operation is None:
+            if not self._stands_in_known_wait(top):
+                return None
+            return self._by_rule(views, cut, BY_NAME)
+        wait = None
+        inferred = BY_NAME if operation.how == BY_NAME else None
+        if operation.name != "_acquire_restore":
+            wait = self._by_rule(views, cut, inferred)
+        wait = wait or _by_operation(operation, cut, inferred)
+        return None if wait is None else _limited(wait, operation.limit_s)
 
     def _stands_in_known_wait(self, top: View) -> bool:
         """Whether a library function that waits in one place only is at a call in that place.
@@ -202,6 +205,15 @@ class ThreadWaitReader:
         if target is None:
             return None
         return _named(rule, target, cut, inferred)
+
+
+def _limited(wait: ThreadWait, limit_s: float | None) -> ThreadWait | None:
+    """The wait with its time limit; None if the call does not wait at all."""
+    if limit_s == 0 and wait.contended is not None:
+        return None
+    if wait.socket is not None:
+        limit_s = limit_of_socket(wait.socket)
+    return wait._replace(limit_s=limit_s)
 
 
 def _named(rule: Rule, target: Any, cut: Cut, inferred: str | None) -> ThreadWait | None:

@@ -25,7 +25,7 @@ from .executors import Executors
 from .frame_values import View
 from .future_sources import note_source
 from .known_calls import find_code_in
-from .patience import Watch
+from .patience import Watch, times_scheduled
 from .thread_holdings import HeldLock, held_locks
 from .thread_nodes import ThreadRow, build_thread, holders_of
 from .thread_waits import ThreadWait, ThreadWaitReader
@@ -81,7 +81,7 @@ class Threads:
     def build(self, captured: Captured, graph: Graph, seen: Seen) -> None:
         patient = _patient_threads(captured, seen)
         for row in captured.rows:
-            build_thread(row, graph, seen, row.ident in patient)
+            build_thread(row, graph, seen, row.ident in patient, _turns(row, seen))
         for ref, written in captured.written.items():
             graph.node(*ref, written_as=written)
         captured.executors.build(graph, seen)
@@ -211,6 +211,12 @@ def _patient_threads(captured: Captured, seen: Seen) -> set[int]:
     }
     still = watch.did_not_run()
     return {ident for ident, native in natives.items() if native in still and ident in there}
+
+
+def _turns(row: ThreadRow, seen: Seen) -> int | None:
+    """How often a thread that waits has run so far: what is stuck does not run."""
+    native = None if row.wait is None else _native_id(row.ident, seen)
+    return None if native is None else times_scheduled(native)
 
 
 def _native_id(ident: int, seen: Seen) -> int | None:

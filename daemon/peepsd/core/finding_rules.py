@@ -109,6 +109,12 @@ def _needed_by(snapshot: SnapshotGraph, node_id: str) -> list[str]:
     return [graph.ids[m] for n in snapshot.numbers(node_id) for m in graph.needed_by[n]]
 
 
+def _as_they_are(snapshot: SnapshotGraph, ids: Sequence[str]) -> list[str]:
+    """Ids that differ between two snapshots if their task or thread ran in the meantime."""
+    steps = {i: node.attrs.get("steps") for i, node in snapshot.nodes(ids).items()}
+    return [i if steps[i] is None else f"{i}#{steps[i]}" for i in ids]
+
+
 def _line(snapshot: SnapshotGraph, node_id: str) -> str:
     node = snapshot.node(node_id)
     return f"{phrases.title(node)} {phrases.whereabouts(node)}".rstrip()
@@ -223,7 +229,7 @@ def _unserved(snapshot: SnapshotGraph, row: Row) -> Finding | None:
             "a signal handler could still do it",
         ],
         query="unserved",
-        key=_same("unserved", row["id"], [], waiters),
+        key=_same("unserved", row["id"], [], _as_they_are(snapshot, waiters)),
     )
 
 
@@ -246,16 +252,19 @@ def _open_scope(snapshot: SnapshotGraph, row: Row) -> Finding | None:
 
 
 def _shielded(snapshot: SnapshotGraph, row: Row) -> Finding | None:
+    has_limit = isinstance(row["timeout_s"], (int, float))
+    ends = f" A time limit ends that within {_number(row['timeout_s'])} s." if has_limit else ""
     return _make(
         snapshot,
         row["id"],
         kind="shielded-task",
-        severity="warning",
+        severity="info" if has_limit else "warning",
         title="A cancelled task waits on inside a shielded scope",
         sentence=f"{_line(snapshot, row['id'])} was cancelled, but waits where cancellation"
-        " does not reach.",
+        f" does not reach.{ends}",
         evidence=[answers.explain(snapshot, row["id"]).sentence],
         query="shielded-tasks",
+        key=_same("shielded-task", row["id"], _as_they_are(snapshot, [row["id"]])),
     )
 
 

@@ -188,9 +188,10 @@ WITH alive AS (
     FROM nodes a
    WHERE a.kind IN ('task', 'thread', 'socket', 'sleep', 'interval', 'timeout', 'command',
                     'net_connect', 'net_accept', 'net_readable', 'net_writable', 'file_op')
-     AND NOT EXISTS (SELECT 1 FROM edges e
-                      WHERE e.snapshot_id = a.snapshot_id AND e.src_id = a.id
-                        AND e.kind = 'needs')
+     AND ({attr("a", "timeout_s")} <= 60  -- what will end by itself may provide then
+          OR NOT EXISTS (SELECT 1 FROM edges e
+                          WHERE e.snapshot_id = a.snapshot_id AND e.src_id = a.id
+                            AND e.kind = 'needs'))
      AND (a.kind NOT IN ('task', 'thread')
           OR coalesce({attr("a", "state")}, '') NOT IN ('idle', 'parked', 'done', 'finished'))
    UNION  -- where a collector failed, what it would have seen may be what provides
@@ -229,7 +230,8 @@ SELECT s.id, {NAME.format("s")} AS name, s.proc_key AS process,
         "Which tasks are cancelled and wait on all the same, inside a shielded scope?",
         # Scopes are listed innermost first: a cancelled one outside of a shield does not reach in.
         f"""
-SELECT t.id, {NAME.format("t")} AS name, t.proc_key AS process, {LOCATION.format("t")} AS location
+SELECT t.id, {NAME.format("t")} AS name, t.proc_key AS process, {LOCATION.format("t")} AS location,
+       {attr("t", "timeout_s")} AS timeout_s
   FROM nodes t
  WHERE t.kind = 'task' AND instr(t.attrs_json, '"cancel_scopes"')
    AND EXISTS (SELECT 1
