@@ -111,6 +111,15 @@ def test_a_report_names_gaps_losses_and_damage() -> None:
     assert list(inspection_lines(Inspection()))  # an empty one has a report too
 
 
+def test_a_report_stays_short_however_much_is_damaged() -> None:
+    found = Inspection()
+    for n in range(5_000):
+        found.add(Damage(40 * n, 9, "a checksum is wrong"))
+    report = list(inspection_lines(found))
+    assert len(report) < 40
+    assert "unreadable    4980 more; --json tells all" in report
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [

@@ -43,3 +43,15 @@ def test_losses_damage_and_what_is_no_message_are_counted() -> None:
     assert found["spans"] == 2
     assert found["from_ms"] == 0
     json.dumps(found)
+
+
+def test_ids_that_are_absurdly_long_are_kept_short() -> None:
+    inspection = Inspection()
+    long_id, streams = b"c" * 100_000, [pb.Stream(id=bytes([n])) for n in range(200)]
+    for start in (0, 1_000):
+        connection = pb.Connection(id=long_id, streams=pb.StreamList(streams=streams))
+        subsystems = pb.Subsystems(connections=[connection])
+        inspection.add(record(state=pb.State(instant_ts=start + 1_000, subsystems=subsystems)))
+    assert (len(inspection.connection_ids), len(inspection.stream_ids)) == (1, 200)
+    kept = {id(part): len(part) for pair in inspection.stream_ids for part in pair}
+    assert sum(kept.values()) < 20_000

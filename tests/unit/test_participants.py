@@ -14,6 +14,7 @@ from peeps.wire.errors import MessageError
 from peepsd.core.registry import Registry
 from peepsd.feed import participants
 from peepsd.feed.connection import FeedConnection
+from peepsd.feed.libp2p_graph import NodeReply
 from peepsd.feed.participants import House, Participant, run_participants
 from peepsd.feed.pb import introspection_pb2 as pb
 
@@ -44,9 +45,9 @@ async def test_a_fault_of_ours_with_one_server_is_no_end(
 async def test_others_run_while_a_graph_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     is_made_by: list[threading.Thread] = []
 
-    def made(*_args: Any) -> bytes:
+    def made(*_args: Any) -> NodeReply:
         is_made_by.append(threading.current_thread())
-        return b""
+        return NodeReply(b"", [])
 
     async def decode(_payload: bytes) -> Any:
         raise MessageError("that is all")

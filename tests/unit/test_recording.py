@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peepsd.feed import recording
 from peepsd.feed.framing import fnv1a, prefixed
 from peepsd.feed.inspection import Inspection
 from peepsd.feed.pb import introspection_pb2 as pb
@@ -153,6 +154,64 @@ def test_an_empty_file_has_no_records(data: bytes) -> None:
 def test_the_version_is_ignored() -> None:
     data = b"\x09\x00\x00\x00" + written([event(1)])[4:]
     assert messages_of(list(read_chunks([data]))) == [event(1)]
+
+
+def looks_like_a_record(length: int) -> bytes:
+    """A header and the beginning of a message that would be sound, if its checksum were right."""
+    version, payload_tag = b"\x0a\x00", b"\x12"
+    payload = length - len(version) - 1
+    while True:
+        head = version + payload_tag + varint(payload)
+        if len(head) + payload == length:
+            return struct.pack("<II", 1, length) + head
+        payload -= 1
+
+
+def varint(number: int) -> bytes:
+    low, high = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(high) if high else bytes([low])
+
+
+def decoys(size: int, sound: bytes = b"") -> bytes:
+    """As many records as fit that claim the rest of the file and do not check out."""
+    made = bytearray(b"\x01\0\0\0")
+    while len(made) < size - 32:
+        made += looks_like_a_record(size - len(made) - 8) + sound
+    return bytes(made.ljust(size, b"\0"))
+
+
+def summed(data: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[Record | Damage]]:
+    """How many bytes reading it sums, and what is read."""
+    sizes = []
+
+    def counting(message: bytes) -> int:
+        sizes.append(len(message))
+        return fnv1a(message) if len(message) < 1_000 else 0
+
+    monkeypatch.setattr(recording, "fnv1a", counting)
+    chunks = [data[at : at + 4_096] for at in range(0, len(data), 4_096)]
+    items = list(read_chunks(chunks))
+    return sum(sizes), items
+
+
+@pytest.mark.parametrize("sound", [b"", prefixed([event(1)])[4:]])
+def test_reading_costs_a_multiple_of_the_size_whatever_is_in_it(
+    sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = decoys(100_000, sound)
+    cost, items = summed(data, monkeypatch)
+    assert cost < 6 * len(data)  # without rations: some thousand times its size
+    assert sum(d.length for d in damage_of(items)) + 4 + sum(
+        8 + len(m) for m in messages_of(items)
+    ) == len(data)
+
+
+def test_what_only_resembles_a_record_is_not_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoy = struct.pack("<II", 1, 1_000) + b"\x0a\x0a\x0a\x0a"
+    data = written([event(2)]) + decoy * 1_000 + prefixed([event(1)] * 100)[4:]
+    cost, items = summed(data, monkeypatch)
+    assert messages_of(items) == [event(2)] + [event(1)] * 100
+    assert cost < 5_000
 
 
 @needs_sample

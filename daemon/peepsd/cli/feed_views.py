@@ -22,6 +22,8 @@ from ..feed.pb import introspection_pb2 as pb
 from ..feed.websocket import shown
 
 EVENT_LINES = 12
+INSPECTED_LINES = 20
+"""Gaps, sorts of events and damaged places that `peeps inspect` lists of each."""
 MAX_TEXT = 160
 _OTHER_COLUMNS = 64
 """What the table of processes needs beside their names."""
@@ -220,9 +222,13 @@ def inspection_lines(found: Inspection) -> Iterator[str]:
     begin, end = found.span_ms
     if end:
         yield f"time          {stamp(begin)} to {stamp(end)}, {duration(end - begin)}"
-    for gap in found.gaps:
-        at = clock(gap.before_instant_ts)
-        yield f"gap           {duration(gap.missing_ms)} missing before {at}"
+    yield from _first_of(
+        "gap           ",
+        [
+            f"{duration(g.missing_ms)} missing before {clock(g.before_instant_ts)}"
+            for g in found.gaps
+        ],
+    )
     first, last = found.connections_first_last
     yield (
         f"connections   {len(found.connection_ids)} different, {first} at first, {last} at last,"
@@ -235,13 +241,24 @@ def inspection_lines(found: Inspection) -> Iterator[str]:
     if found.dht_buckets_peers[0]:
         buckets, peers = found.dht_buckets_peers
         yield f"dht           {buckets} buckets, {peers} peers"
-    for name, count in found.event_types.most_common():
-        yield f"event         {count:>6} {_safe(name)}"
+    yield from _first_of(
+        "event         ",
+        [f"{count:>6} {_safe(name)}" for name, count in found.event_types.most_common()],
+    )
     if found.discarded.total():
         what = ", ".join(f"{count} {name}" for name, count in found.discarded.items() if count)
         yield f"not recorded  {what} (the recorder was too slow)"
-    for damage in found.damage:
-        yield f"unreadable    {damage.length} bytes at offset {damage.offset}: {damage.reason}"
+    yield from _first_of(
+        "unreadable    ",
+        [f"{d.length} bytes at offset {d.offset}: {d.reason}" for d in found.damage],
+    )
+
+
+def _first_of(title: str, lines: list[str]) -> Iterator[str]:
+    """The first of them, and how many are left out."""
+    yield from (title + line for line in lines[:INSPECTED_LINES])
+    if (left_out := len(lines) - INSPECTED_LINES) > 0:
+        yield f"{title}{left_out} more; --json tells all"
 
 
 def size(count: float) -> str:

@@ -5,6 +5,7 @@ Decides what counts as a gap (R24) and what the time span is. Refuses to know fi
 
 from collections import Counter
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -12,6 +13,8 @@ from google.protobuf.message import DecodeError
 from .pb import introspection_pb2 as pb
 from .recording import Damage, Record
 from .timing import StateTimes, gap_before, state_times
+
+_MAX_ID_BYTES = 64
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Inspection:
     connection_rows: int = 0
     stream_rows: int = 0
     connection_ids: set[bytes] = field(default_factory=set)
-    stream_ids: set[bytes] = field(default_factory=set)
+    stream_ids: set[tuple[bytes, bytes]] = field(default_factory=set)
     connections_first_last: tuple[int, int] = (0, 0)
     peers: Counter[str] = field(default_factory=Counter)
     """States in which each peer is connected."""
@@ -141,11 +144,12 @@ class Inspection:
         connections = state.subsystems.connections
         self.connection_rows += len(connections)
         for connection in connections:
-            self.connection_ids.add(connection.id)
+            connection_id = _short(connection.id)
+            self.connection_ids.add(connection_id)
             self.peers[connection.peer_id] += 1
             self.stream_rows += len(connection.streams.streams)
             self.stream_ids.update(
-                connection.id + b"/" + stream.id for stream in connection.streams.streams
+                (connection_id, _short(stream.id)) for stream in connection.streams.streams
             )
         is_first = self._last_times is None
         first = len(connections) if is_first else self.connections_first_last[0]
@@ -164,6 +168,11 @@ class Inspection:
         self.events_out_of_order += event.ts < self._last_event_ts
         self._last_event_ts = event.ts
         self.event_ts = _widened(self.event_ts, event.ts)
+
+
+def _short(id_: bytes) -> bytes:
+    """The id, or what stands for an absurdly long one: it is compared once for each stream."""
+    return id_ if len(id_) <= _MAX_ID_BYTES else sha256(id_).digest()
 
 
 def _widened(span: tuple[int, int], at: int) -> tuple[int, int]:

@@ -8,23 +8,51 @@ each other; a peer that does not participate stays an unresolved edge.
     libp2p_node:ID                       dht_bucket:ID/CPL
     libp2p_peer:ID/PEER                  libp2p_connection:ID/HEX   libp2p_stream:ID/HEX/HEX
 
+A peer id that cannot stand in a node's id is escaped there, and an absurdly long one cut; the
+attribute peer_id has it as it came.
+
 Nothing here waits for anything: there is no `needs` edge.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import orjson
 
+from ..core.graph_rows import Problem
 from .pb import introspection_pb2 as pb
 
+MAX_NAME_CHARS = 200
+"""Of a peer id, or of a connection's or a stream's in hex, in a node's id; three make one."""
+
 Attributes = dict[str, Any]
+
+
+class NodeReply(NamedTuple):
+    """The reply that a node would have sent, had it been one of our agents."""
+
+    payload: bytes
+    """One frame's."""
+    problems: list[Problem]
+    """What could not be told as it came."""
 
 
 @dataclass(slots=True)
 class _Graph:
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     edges: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    renamed: set[str] = field(default_factory=set)
+    """What stands for ids that could not be used as they came."""
+
+    def name(self, id_: str) -> str:
+        """`id_` as a part of a node's id."""
+        name = safe_name(id_)
+        if name != id_:
+            self.renamed.add(name)
+        return name
 
     def node(self, node_id: str, kind: str, label: str, attributes: Attributes) -> str:
         known = self.nodes.setdefault(node_id, {"id": node_id, "kind": kind, "label": label})
@@ -42,15 +70,15 @@ def graph_reply(
     snapshot_id: int,
     process: str,
     state_age_ms: int = 0,
-) -> bytes:
-    """The State as the reply that a process would have sent (one frame's payload).
+) -> NodeReply:
+    """The State as the reply that a process would have sent.
 
     `state_age_ms`: how long ago it arrived, if it is an older one.
     """
-    graph = graph_of(state, runtime, url)
+    graph, problems = graph_of(state, runtime, url)
     if state_age_ms:
         graph["nodes"][0]["attrs"]["state_age_ms"] = state_age_ms
-    return orjson.dumps(
+    payload = orjson.dumps(
         {
             "type": "graph_reply",
             "snapshot_id": snapshot_id,
@@ -60,12 +88,30 @@ def graph_reply(
             "graph": graph,
         }
     )
+    return NodeReply(payload, problems)
 
 
-def graph_of(state: pb.State, runtime: pb.Runtime, url: str) -> dict[str, Any]:
-    """Nodes and edges of one State."""
-    me = runtime.peer_id or url
+def safe_name(id_: str) -> str:
+    """`id_` as it can stand in a node's id: characters that do not print are percent-encoded, as
+    is the percent sign, and a long one ends in a digest. Different ids stay different."""
+    if not id_.isascii() or not id_.isprintable() or "%" in id_:
+        id_ = "".join(c if _is_plain(c) else quote(c, safe="") for c in id_)
+    if len(id_) <= MAX_NAME_CHARS:
+        return id_
+    return id_[: MAX_NAME_CHARS - 17] + "~" + sha256(id_.encode()).hexdigest()[:16]
+
+
+def _is_plain(character: str) -> bool:
+    category = unicodedata.category(character)
+    return character != "%" and category[0] != "C" and category not in ("Zl", "Zp")
+
+
+def graph_of(
+    state: pb.State, runtime: pb.Runtime, url: str
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Nodes and edges of one State, and which ids could not be used as they came."""
     graph = _Graph()
+    me = graph.name(runtime.peer_id or url)
     own = graph.node(
         f"libp2p_node:{me}",
         "libp2p_node",
@@ -85,21 +131,29 @@ def graph_of(state: pb.State, runtime: pb.Runtime, url: str) -> dict[str, Any]:
     for connection in state.subsystems.connections:
         _add_connection(graph, me, own, connection)
     _add_dht(graph, me, own, state.subsystems.dht)
-    return {
+    found = {
         "process_name": runtime.implementation,
         "proc_key": me,
         "nodes": list(graph.nodes.values()),
         "edges": list(graph.edges.values()),
     }
+    return found, _problems(graph)
+
+
+def _problems(graph: _Graph) -> list[Problem]:
+    if not graph.renamed:
+        return []
+    detail = f"ids were escaped or cut in node ids, as {min(graph.renamed)[:200]!r}"
+    return [Problem("invalid_text", detail, len(graph.renamed))]
 
 
 def _add_connection(graph: _Graph, me: str, own: str, connection: pb.Connection) -> None:
     timeline, endpoints = connection.timeline, connection.endpoints
-    number = connection.id.hex()
+    number = graph.name(connection.id.hex())
     node = graph.node(
         f"libp2p_connection:{me}/{number}",
         "libp2p_connection",
-        f"connection {number} with {connection.peer_id}",
+        f"connection {number} with {safe_name(connection.peer_id)}",
         {
             "peer_id": connection.peer_id,
             "status": _name(pb.Status, connection.status),
@@ -118,22 +172,23 @@ def _add_connection(graph: _Graph, me: str, own: str, connection: pb.Connection)
         },
     )
     peer = _add_peer(graph, me, connection.peer_id)
-    graph.edge(peer, "touches", f"libp2p_node:{connection.peer_id}")
+    if connection.peer_id:
+        graph.edge(peer, "touches", f"libp2p_node:{safe_name(connection.peer_id)}")
     graph.edge(own if connection.role == pb.INITIATOR else peer, "spawned", node)
     graph.edge(node, "touches", own)
     graph.edge(node, "touches", peer)
     relay = connection.conn_id or connection.conn.id
     if relay:
-        graph.edge(node, "touches", f"libp2p_connection:{me}/{relay.hex()}")
+        graph.edge(node, "touches", f"libp2p_connection:{me}/{safe_name(relay.hex())}")
     for stream in connection.streams.streams:
         _add_stream(graph, node, own if stream.role == pb.INITIATOR else peer, stream)
 
 
 def _add_stream(graph: _Graph, connection: str, opener: str, stream: pb.Stream) -> None:
     node = graph.node(
-        f"{connection.replace('connection', 'stream', 1)}/{stream.id.hex()}",
+        f"{connection.replace('connection', 'stream', 1)}/{graph.name(stream.id.hex())}",
         "libp2p_stream",
-        stream.protocol,
+        safe_name(stream.protocol),
         {
             "protocol": stream.protocol,
             "status": _name(pb.Status, stream.status),
@@ -186,7 +241,8 @@ def _add_dht(graph: _Graph, me: str, own: str, dht: pb.DHT) -> None:
 
 
 def _add_peer(graph: _Graph, me: str, peer_id: str) -> str:
-    return graph.node(f"libp2p_peer:{me}/{peer_id}", "libp2p_peer", peer_id, {"peer_id": peer_id})
+    name = graph.name(peer_id)
+    return graph.node(f"libp2p_peer:{me}/{name}", "libp2p_peer", name, {"peer_id": peer_id})
 
 
 def _traffic(traffic: pb.Traffic) -> Attributes:

@@ -226,7 +226,7 @@ class Participant:
         peer, rounds = self.peer, self._house.rounds
         arrived_s = max(self._state_at_s, asked_s)
         # In a thread: a node of 1000 connections takes some 80 ms, which nobody else shall wait.
-        payload = await trio.to_thread.run_sync(
+        payload, problems = await trio.to_thread.run_sync(
             graph_reply,
             state,
             self._runtime,
@@ -241,6 +241,7 @@ class Participant:
             rounds.failed(peer.connection_id, snapshot_id, str(exc))
             return
         assert isinstance(reply, Reply)
+        reply.problems = [*reply.problems, *problems]
         size = state.ByteSize()
         await rounds.reply(peer, reply, arrived_s=arrived_s, reply_bytes=size)
 
