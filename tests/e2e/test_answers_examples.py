@@ -35,19 +35,24 @@ Answers = dict[str, Any]
 
 
 class Desks:
-    """Runs examples in turn at a few desks and keeps what was answered about each."""
+    """Runs examples ahead of their tests, at a few desks, and keeps what was answered about each.
 
-    def __init__(self, directory: Path, stack: ExitStack) -> None:
+    A test that asks a second time is being repeated: its example is run once more.
+    """
+
+    def __init__(self, directory: Path, stack: ExitStack, wanted: set[tuple[str, str]]) -> None:
         self._free: queue.SimpleQueue[Daemon] = queue.SimpleQueue()
         for n in range(AT_ONCE):
             (directory / str(n)).mkdir()
             self._free.put(stack.enter_context(Daemon(directory / str(n))))
         self._pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         stack.callback(self._pool.shutdown, cancel_futures=True)
+        self._asked: set[str] = set()
         self._answers = {
             (line, example.name): self._pool.submit(self._try, example, line)
             for line, found in (("stuck", examples.stuck()), ("running", examples.healthy()))
             for example in found
+            if (line, example.name) in wanted
         }
 
     def _try(self, example: Example, line: str) -> Answers:
@@ -57,16 +62,32 @@ class Desks:
         finally:
             self._free.put(daemon)
 
-    def answers(self, example: Example, line: str) -> Answers:
+    def answers(self, example: Example, line: str, test: pytest.FixtureRequest) -> Answers:
         """What was answered about an example; skips the test if it cannot run here."""
         skip_without_libraries(example)
+        if test.node.nodeid in self._asked:
+            self._answers[line, example.name] = self._pool.submit(self._try, example, line)
+        self._asked.add(test.node.nodeid)
         return self._answers[line, example.name].result()
 
 
 @pytest.fixture(scope="module")
-def desks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
+def desks(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desks]:
+    ours = [test for test in request.session.items if test.path == request.path]
+    wanted = {run for test in ours if isinstance(test, pytest.Function) for run in runs_for(test)}
     with ExitStack() as stack:
-        yield Desks(tmp_path_factory.mktemp("examples"), stack)
+        yield Desks(tmp_path_factory.mktemp("examples"), stack, wanted)
+
+
+def runs_for(test: pytest.Function) -> list[tuple[str, str]]:
+    """Which run of which example a test of this file asks about: (line, name)."""
+    given = test.callspec.params
+    if "example" not in given:
+        return [("stuck", given["name"])]
+    example = given["example"]
+    return [("running" if example.path.parent.name == "healthy" else "stuck", example.name)]
 
 
 def missing_libraries(example: Example) -> list[str]:
@@ -110,8 +131,10 @@ def of(found: list[Example]) -> Any:
 
 
 @of(examples.stuck())
-def test_what_is_stuck_is_explained(example: Example, desks: Desks) -> None:
-    found = desks.answers(example, "stuck")
+def test_what_is_stuck_is_explained(
+    example: Example, desks: Desks, request: pytest.FixtureRequest
+) -> None:
+    found = desks.answers(example, "stuck", request)
     why = found["why"]
     assert why["root"]["kind"] == example.root, why["sentence"]
     assert bool(found["deadlocks"]["deadlocks"]) == example.deadlock
@@ -120,8 +143,10 @@ def test_what_is_stuck_is_explained(example: Example, desks: Desks) -> None:
 
 
 @of(examples.healthy())
-def test_what_is_well_is_left_alone(example: Example, desks: Desks) -> None:
-    found = desks.answers(example, "running")
+def test_what_is_well_is_left_alone(
+    example: Example, desks: Desks, request: pytest.FixtureRequest
+) -> None:
+    found = desks.answers(example, "running", request)
     assert found["deadlocks"]["deadlocks"] == []
     grave = [f for f in found["check"]["findings"] if f["severity"] != "info"]
     assert grave == []
@@ -140,9 +165,11 @@ SHOWN = (
 
 
 @pytest.mark.parametrize(("kind", "name"), SHOWN, ids=[kind for kind, _ in SHOWN])
-def test_findings_are_found(kind: str, name: str, desks: Desks) -> None:
+def test_findings_are_found(
+    kind: str, name: str, desks: Desks, request: pytest.FixtureRequest
+) -> None:
     example = examples.read_example(examples.EXAMPLES / "stuck" / f"{name}.py")
-    check = desks.answers(example, "stuck")["check"]
+    check = desks.answers(example, "stuck", request)["check"]
     found = next(f for f in check["findings"] if f["kind"] == kind)
     assert found["confirmed"]
     assert found["evidence"]

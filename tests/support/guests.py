@@ -15,11 +15,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, ParamSpec, TypeVar
 
 from .daemon import clean_environment
 
@@ -29,8 +30,25 @@ VERSIONS = ("3.11", "3.12", "3.13")
 OWN = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DEADLINE_S = 60.0
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-@cache
+
+_making = threading.RLock()
+
+
+def once(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose results are kept; other threads wait while a result is being made."""
+    kept = cache(function)
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _making:
+            return kept(*args, **kwargs)  # type: ignore[arg-type]
+
+    return call
+
+
+@once
 def find_python(version: str) -> str | None:
     """A working interpreter of that version; None if there is none on this machine."""
     if version == OWN:
@@ -51,7 +69,7 @@ def find_python(version: str) -> str | None:
     return None
 
 
-@cache
+@once
 def guest_python(version: str = OWN) -> str | None:
     """The interpreter of a virtual environment in which the agent starts by itself."""
     base = find_python(version)
@@ -68,12 +86,12 @@ def guest_python(version: str = OWN) -> str | None:
     return str(home / "bin" / "python")
 
 
-@cache
+@once
 def _temporary() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="peeps-guests-")
 
 
-@cache
+@once
 def can_import(version: str, module: str) -> bool:
     """Whether a guest of that version can import a library."""
     python = guest_python(version)
