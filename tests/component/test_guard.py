@@ -182,6 +182,14 @@ async def test_a_websocket_is_let_through_or_refused_with_a_reason() -> None:
     assert app.scopes == ["websocket"]
 
 
+async def test_what_refuses_a_websocket_inside_carries_the_security_headers() -> None:
+    async def nowhere(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+
+    [start] = await drive(Guard(nowhere, POLICY), scope("websocket"), CONNECT)
+    assert headers_of(start) == SECURITY_HEADERS
+
+
 async def test_a_server_that_cannot_refuse_a_websocket_with_a_body_closes_it() -> None:
     asked = scope("websocket", origin="http://evil.example") | {"extensions": {}}
     assert await drive(Guard(App(), POLICY), asked, CONNECT) == [

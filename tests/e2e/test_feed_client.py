@@ -130,11 +130,31 @@ async def test_a_token_that_no_header_can_hold_is_told(token: str) -> None:
             pass
 
 
-async def test_a_refused_upgrade_is_told_with_its_status() -> None:
+async def test_a_refused_upgrade_is_told_in_the_words_of_the_server() -> None:
     async with live_feed(FAST) as server:
-        with pytest.raises(FeedUnavailable, match=r"refused with status 40\d"):
+        with pytest.raises(FeedUnavailable) as refused:
             async with connected(url_of(server, "/nowhere")):
                 pass
+    assert "refused with status 404: there is no WebSocket at /nowhere" in refused.value.message
+    assert refused.value.hint == "observers connect to /introspect or /observer"
+
+
+@pytest.mark.parametrize("body", [b"", b"go away", b"[]", b'{"error": 1}', b"x" * 100_000])
+async def test_a_refusal_of_any_other_server_is_told_with_its_status(body: bytes) -> None:
+    async def refuse(stream: trio.SocketStream) -> None:
+        head = f"HTTP/1.1 403 Forbidden\r\ncontent-length: {len(body)}\r\n\r\n"
+        await stream.receive_some(4096)
+        await stream.send_all(head.encode() + body[:50_000])  # of the longest, not all
+        await stream.send_eof()
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, refuse, listeners)
+        with pytest.raises(FeedUnavailable, match="refused with status 403"):
+            async with connected(f"ws://127.0.0.1:{port}/"):
+                pass
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_close_is_told_with_its_reason() -> None:

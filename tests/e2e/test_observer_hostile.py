@@ -3,6 +3,7 @@
 import json
 import socket
 
+import httpx
 import pytest
 import trio
 import trio.lowlevel
@@ -93,7 +94,7 @@ async def test_a_malformed_message_ends_its_connection_with_a_reason(
             await client.send(frame)
             closed = await client.closed()
             assert closed.code == code
-            assert closed.reason or code == 1009  # the server's own limit says no more
+            assert closed.reason
         await other.kinds(2)
         await other.signal(Signal.SEND_DATA, Signal.RUNTIME)
         assert (await other.message()).HasField("runtime")
@@ -126,9 +127,41 @@ async def test_another_sites_page_is_refused(path: str) -> None:
                 async with observer(server.port, path, headers):
                     pass
             assert refused.value.status == 403
+            assert "open peepsd's own page" in json.loads(refused.value.body)["error"]
         own = {"Origin": f"http://localhost:{server.port}"}
         async with observer(server.port, path, own) as client:
             await client.next("runtime")
+
+
+async def test_a_message_that_is_too_long_is_told_what_it_may_be() -> None:
+    for size in (65_537, 200_000):
+        async with live_feed(SLOW) as server, observer(server.port) as client:
+            await client.send(b"\x0a" * size)
+            closed = await client.closed()
+            assert (closed.code, closed.reason) == (
+                1009,
+                "a message is at most 65536 bytes; send less",
+            )
+
+
+async def test_a_websocket_at_another_path_is_told_where_observers_connect() -> None:
+    async with live_feed(SLOW) as server:
+        for path in ("/", "/introspection", "/api/jump-now", "/observer/"):
+            with pytest.raises(Rejected) as refused:
+                async with observer(server.port, path):
+                    pass
+            assert refused.value.status == 404
+            said = json.loads(refused.value.body)
+            assert said["error"] == f"there is no WebSocket at {path}"
+            assert "/introspect or /observer" in said["hint"]
+
+
+async def test_a_request_without_an_upgrade_is_told_what_is_there() -> None:
+    async with live_feed(SLOW) as server, httpx.AsyncClient() as client:
+        for path in ("/introspect", "/observer"):
+            answer = await client.get(f"http://127.0.0.1:{server.port}{path}")
+            assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+            assert "peeps watch" in answer.json()["hint"]
 
 
 async def test_an_unknown_protocol_is_refused_with_a_reason() -> None:

@@ -16,6 +16,7 @@ from wsproto.events import (
     CloseConnection,
     Ping,
     RejectConnection,
+    RejectData,
     Request,
     TextMessage,
 )
@@ -38,9 +39,10 @@ class Closed(Exception):
 class Rejected(Exception):
     """The server refused the upgrade."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(str(status))
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"{status}: {body!r}")
         self.status = status
+        self.body = body
 
 
 class ObserverClient:
@@ -54,6 +56,7 @@ class ObserverClient:
         self._partial: list[bytes | str] = []
         self._closed: Closed | None = None
         self._accepted = False
+        self._rejected, self._refusal = 0, b""
 
     async def handshake(self, host: str, target: str, headers: dict[str, str]) -> None:
         extra = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -148,7 +151,11 @@ class ObserverClient:
         if isinstance(event, AcceptConnection):
             self._accepted = True
         elif isinstance(event, RejectConnection):
-            raise Rejected(event.status_code)
+            self._rejected = event.status_code
+        elif isinstance(event, RejectData):
+            self._refusal += event.data
+            if event.body_finished:
+                raise Rejected(self._rejected, self._refusal)
         elif isinstance(event, Ping):
             await self.stream.send_all(self._ws.send(event.response()))
         elif isinstance(event, CloseConnection):

@@ -13,7 +13,7 @@ from ..feed.hub import Limits
 from ..feed.modes import OBSERVER, PATHS
 from ..feed.recording import Damage
 from ..feed.replay import ReplayFeed, open_recording
-from ..feed.routes import websocket_route, websocket_routes
+from ..feed.routes import websocket_routes
 from ..http import server
 from ..http.guard import Guard, Policy
 
@@ -26,7 +26,7 @@ async def serve_recording(file: Path, listen: str, speed: float) -> None:
         on_damage=_report_damage,
         on_end=lambda: click.echo("an observer has had it all", err=True),
     )
-    routes = [*websocket_routes(feed), websocket_route("/", OBSERVER, feed)]
+    routes = websocket_routes(feed, ("/", OBSERVER))
     listeners = await _listeners(listen)
     host, port = server.bound_address(listeners)
     app = Guard(Starlette(routes=routes), Policy.listening_on(host, port))

@@ -4,6 +4,7 @@ Decides that either framing is understood and that every way of losing the serve
 Refuses to know what is asked of the server: signals and commands are the callers' to compose.
 """
 
+import json
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import trio
 from google.protobuf.message import DecodeError
 
+from ..core.identity import safe_text
 from ..errors import PeepsError
 from .framing import MAX_MESSAGE_BYTES, FramingError, unframe
 from .pb import introspection_pb2 as pb
@@ -106,7 +108,7 @@ async def connected(url: str, token: str | None = None) -> AsyncIterator[FeedCon
                 hint="it looks like ws://127.0.0.1:9130/introspect",
             ) from None
         except Rejected as exc:
-            raise _rejected(name, exc.status) from None
+            raise _rejected(name, exc) from None
         except trio.TooSlowError:
             raise FeedUnavailable(f"{name}: no answer within {CONNECT_S:g} s") from None
         except (OSError, Closed) as exc:
@@ -118,11 +120,20 @@ async def connected(url: str, token: str | None = None) -> AsyncIterator[FeedCon
         yield FeedConnection(url, websocket)
 
 
-def _rejected(name: str, status: int) -> FeedUnavailable:
-    hint = "is this the address of peepsd, or of an introspection server?"
-    if status in (401, 403):
-        hint = "is the path right (/introspect), and does it want a token (PEEPS_TOKEN)?"
-    return FeedUnavailable(f"{name}: refused with status {status}", hint=hint)
+def _rejected(name: str, refusal: Rejected) -> FeedUnavailable:
+    """What the server said of it, if it speaks as peepsd does; else what it may be."""
+    try:
+        said = json.loads(refusal.body)
+        words, hint = str(said["error"]), said.get("hint")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        words, hint = "", "is this the address of peepsd, or of an introspection server?"
+        if refusal.status in (401, 403):
+            hint = "is the path right (/introspect), and does it want a token (PEEPS_TOKEN)?"
+    why = f": {safe_text(words, 300)}" if words else ""
+    return FeedUnavailable(
+        f"{name}: refused with status {refusal.status}{why}",
+        hint=safe_text(str(hint), 300) if hint else None,
+    )
 
 
 def _closed(name: str, exc: Closed) -> FeedClosed:

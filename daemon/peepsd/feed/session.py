@@ -113,7 +113,9 @@ class _Pump:
                 frame = message["text"]
             if len(frame) > self._limits.max_message_bytes:
                 limit = self._limits.max_message_bytes
-                observer.closing = Close(CLOSE_TOO_BIG, f"messages are at most {limit} bytes")
+                observer.closing = Close(
+                    CLOSE_TOO_BIG, f"a message is at most {limit} bytes; send less"
+                )
             elif not rate.allows(trio.current_time()):
                 limit = round(self._limits.messages_per_s)
                 observer.closing = Close(CLOSE_POLICY, f"more than {limit} messages a second")

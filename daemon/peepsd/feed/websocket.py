@@ -22,6 +22,7 @@ from wsproto.events import (
     Event,
     Ping,
     RejectConnection,
+    RejectData,
     Request,
     TextMessage,
 )
@@ -30,6 +31,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 _RECEIVE_BYTES = 64 * 1024
 _PORTS = {"ws": 80, "wss": 443}
 _GOODBYE_S = 1.0
+_REFUSAL_BYTES = 4096
 _KEEPALIVE = {
     "TCP_KEEPIDLE": 30,
     "TCP_KEEPINTVL": 10,
@@ -50,6 +52,8 @@ class Rejected(Exception):
     """The server answered the upgrade with another status."""
 
     status: int
+    body: bytes
+    """As much as says why."""
 
 
 @dataclass(eq=False)
@@ -100,6 +104,7 @@ class WebSocket:
         self._parts_size = 0
         self._closed: Closed | None = None
         self._is_open = False
+        self._status, self._refusal = 0, b""
         self._send_lock = trio.Lock()
 
     async def send(self, frame: bytes) -> None:
@@ -121,7 +126,7 @@ class WebSocket:
         await self._send(request)
         while not self._is_open:
             if self._closed is not None:
-                raise self._closed
+                raise Rejected(self._status, self._refusal) if self._status else self._closed
             await self._read()
 
     async def _say_goodbye(self) -> None:
@@ -158,7 +163,13 @@ class WebSocket:
             case AcceptConnection():
                 self._is_open = True
             case RejectConnection():
-                raise Rejected(event.status_code)
+                self._status = event.status_code
+                if not event.has_body:
+                    raise Rejected(self._status, b"")
+            case RejectData():
+                self._refusal += event.data
+                if event.body_finished or len(self._refusal) > _REFUSAL_BYTES:
+                    raise Rejected(self._status, self._refusal[:_REFUSAL_BYTES])
             case Ping():
                 await self._send(event.response())
             case CloseConnection() if self._protocol.state is ConnectionState.OPEN:

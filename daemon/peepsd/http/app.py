@@ -26,7 +26,7 @@ def build_app(routes: Sequence[BaseRoute]) -> Starlette:
         table = [
             f"{method} {route.path}"
             for route in routes
-            if isinstance(route, Route)
+            if isinstance(route, Route) and route.include_in_schema
             for method in sorted((route.methods or set()) - {"HEAD"})
         ]
         return JsonResponse({"name": "peepsd", "routes": table})

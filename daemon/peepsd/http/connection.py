@@ -7,7 +7,7 @@ connection's protocol error ends all of them.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
 from typing import Any, Final, cast
 
@@ -15,6 +15,7 @@ import h11
 import orjson
 import structlog
 import trio
+import wsproto.events
 import wsproto.utilities
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
@@ -24,6 +25,8 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState, Scope, TaskGroup
 from wsproto.connection import ConnectionState as WsState
+from wsproto.events import CloseConnection
+from wsproto.frame_protocol import CloseReason
 
 HEADER_DEADLINE_S: Final = 10.0
 """From connecting, or from the last response, to the end of the next request's head."""
@@ -196,6 +199,8 @@ class _Http11(H11Protocol):
                 http_version=request.http_version,
             )
         )
+        if isinstance(self.stream, WSStream):
+            self.stream._send_wsproto_event = _saying_why(self.stream)  # type: ignore[assignment, method-assign]
 
     async def _send_error_response(self, status_code: int) -> None:
         body = error_body(status_code)
@@ -218,6 +223,18 @@ def error_body(status: int) -> bytes:
     }
     message = text.get(status, "this is not a valid HTTP/1.1 request")
     return orjson.dumps({"error": message}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _saying_why(stream: WSStream) -> Callable[[wsproto.events.Event], Coroutine[Any, Any, None]]:
+    """The stream's own way to send, which closes on a message too long without a word."""
+    send, limit = stream._send_wsproto_event, stream.buffer.max_length
+
+    async def said(event: wsproto.events.Event) -> None:
+        if event == CloseConnection(CloseReason.MESSAGE_TOO_BIG):
+            event = CloseConnection(event.code, f"a message is at most {limit} bytes; send less")
+        await send(event)
+
+    return said
 
 
 class _Tasks:

@@ -38,6 +38,8 @@ _HEADERS: Final[dict[bytes, bytes]] = {
     b"cache-control": b"no-store",
 }
 
+_RESPONSE_STARTS: Final = ("http.response.start", "websocket.http.response.start")
+
 
 class Guard:
     """ASGI middleware: lets through what `decide` allows, with the body already read.
@@ -66,7 +68,7 @@ class Guard:
                 refusal = method_not_allowed(request.method, methods)
             return await self._refuse(refusal, scope, receive, send)
         if request.is_websocket:
-            return await self._app(scope, receive, send)
+            return await self._app(scope, receive, _hardened(send))
         body = await _read_body(receive, content_length(request))
         if isinstance(body, Refuse):
             return await self._refuse(body, scope, receive, send)
@@ -140,7 +142,7 @@ async def _next_but_end(receive: Receive) -> Message:
 
 def _hardened(send: Send) -> Send:
     async def hardened(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in _RESPONSE_STARTS:
             kept = [
                 (name, value)
                 for name, value in message.get("headers", [])
