@@ -137,7 +137,9 @@ def test_a_circle_with_a_time_limit_is_explained_by_it(tmp_path: Path) -> None:
     db.close()
     why = ask(tmp_path / "limit.sqlite", "why", subject="task:a")
     assert (why["root"]["kind"], steps(why)) == ("timeout", ["a", "b"])
-    assert why["sentence"].endswith("with a time limit, which will end this by itself.")
+    assert why["sentence"].endswith("within 3 s (and if it then tries again, nothing has moved).")
+    worst = ask(tmp_path / "limit.sqlite", "why")
+    assert worst["root"]["kind"] == "timeout", "it may well try again, and again"
 
 
 def test_check_ranks_and_confirms(story: Path) -> None:

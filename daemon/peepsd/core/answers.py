@@ -166,7 +166,7 @@ def explain(
             caveats(snapshot),
         )
     end = chain.path[-1]
-    root = root_of(snapshot, end) if chain.roots_seen else _of_no_end(graph, end)
+    root = root_of(snapshot, end) if chain.roots_seen else _of_no_end(snapshot, end)
     doubts = confidence.Circumstances(inferred=inferred, torn=_torn(snapshot, path))
     sentence = f"{phrases.chain_sentence(path)}: {root.reason}."
     return Why(
@@ -204,8 +204,9 @@ def _deadlock_sentence(
     return f"{lead}, which is caught in a circle: {knot.sentence} {verdict}"
 
 
-def _of_no_end(graph: WaitGraph, end: int) -> Root:
-    return roots.LIMITED if end in graph.limited else roots.FARTHER
+def _of_no_end(snapshot: SnapshotGraph, end: int) -> Root:
+    graph = snapshot.graph
+    return roots.limited(snapshot.node(graph.ids[end])) if end in graph.limited else roots.FARTHER
 
 
 def _not_waiting(snapshot: SnapshotGraph, node: Node) -> Why:

@@ -53,11 +53,6 @@ CYCLE = Root("cycle", "everybody in the circle waits for somebody else in it")
 BLOCKING = Root("blocked_loop", "it does not give its event loop back, so nothing else there runs")
 
 
-LIMITED = Root(
-    "timeout", "it waits in a circle, but with a time limit, which will end this by itself"
-)
-
-
 FARTHER = Root("unknown", "from there the chain goes on, farther than was searched")
 
 
@@ -89,6 +84,17 @@ def classify(node: Node, missing: Missing | None = None) -> Root:
     if node.kind in ("task", "thread"):
         return _actor(node)
     return Root("unknown", _nobody(node))
+
+
+def limited(node: Node) -> Root:
+    """The root that a wait with a time limit is, in a circle that would be a deadlock without."""
+    limit = node.attrs.get("timeout_s")
+    within = f"within {limit:.3g} s " if isinstance(limit, (int, float)) else ""
+    return Root(
+        "timeout",
+        f"it waits in a circle, which a time limit breaks {within}(and if it then tries again,"
+        " nothing has moved)",
+    )
 
 
 def _actor(node: Node) -> Root:

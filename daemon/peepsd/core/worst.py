@@ -1,12 +1,12 @@
 """What to explain when nobody names a node: the worst there is, in a snapshot or in a process.
 
 Decides what is worse than what: a deadlock before a finding, a finding before whatever most wait
-for, and that before nothing. Refuses to know how any of them is found.
+for, a circle with a time limit before what is idle or will end by itself. Refuses to know how any of them is found.
 """
 
 from collections.abc import Sequence
 
-from . import answers, roots
+from . import answers, roots, waits
 from .answer_shapes import BlockerInfo, NodeInfo, RootInfo, Step, Why
 from .finding_rules import SEVERITIES, Finding
 from .snapshot_graph import SnapshotGraph
@@ -36,9 +36,13 @@ def explain_worst(
             return _of_process(snapshot, finding)
         return answers.explain(snapshot, _a_waiter(snapshot, finding.subject.id), later)
     top = answers.top_blockers(snapshot, limit=50, roots_only=True).blockers
-    if top:
-        best = min(top, key=lambda blocker: _how_bad(snapshot, blocker))
-        return answers.explain(snapshot, _a_waiter(snapshot, best.node.id), later)
+    ranked = sorted(top, key=lambda blocker: _how_bad(snapshot, blocker))
+    if not ranked or not _is_serious(snapshot, ranked[0]):
+        circle = _circle_with_limit(snapshot)
+        if circle is not None:
+            return answers.explain(snapshot, _first_actor(snapshot, circle), later)
+    if ranked:
+        return answers.explain(snapshot, _a_waiter(snapshot, ranked[0].node.id), later)
     return Why(
         snapshot.snapshot_id,
         None,
@@ -53,6 +57,19 @@ def _how_bad(snapshot: SnapshotGraph, blocker: BlockerInfo) -> tuple[bool, bool,
     is_idle = (root is not None and root.is_idle) or _is_plumbing(snapshot, blocker.node.id)
     rank = roots.ROOT_KINDS.index(kind)
     return (is_idle, kind in ENDS_BY_ITSELF, -blocker.total, rank, blocker.node.id)
+
+
+def _is_serious(snapshot: SnapshotGraph, blocker: BlockerInfo) -> bool:
+    is_idle, ends_by_itself, *_ = _how_bad(snapshot, blocker)
+    return not is_idle and not ends_by_itself
+
+
+def _circle_with_limit(snapshot: SnapshotGraph) -> list[int] | None:
+    """A circle that is no deadlock, because of a time limit: whoever tries again when it has
+    passed gets nowhere for all that."""
+    graph = snapshot.graph
+    circles = (c for c in graph.components() if waits.is_cycle(graph, c))
+    return next((c for c in circles if not graph.limited.isdisjoint(c)), None)
 
 
 def _is_plumbing(snapshot: SnapshotGraph, node_id: str) -> bool:
