@@ -1,7 +1,8 @@
 """What to explain when nobody names a node: the worst there is, in a snapshot or in a process.
 
 Decides what is worse than what: a deadlock before a finding, a finding before whatever most wait
-for, a circle with a time limit before what is idle or will end by itself. Refuses to know how any of them is found.
+for, a circle with a time limit before what is idle or will end by itself. Refuses to know how any
+of them is found.
 """
 
 from collections.abc import Sequence
