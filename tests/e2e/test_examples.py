@@ -101,15 +101,21 @@ def snapshot(daemon: FakeDaemon) -> Picture:
 
 def complaints(example: Example, picture: Picture) -> list[str]:
     """What the picture lacks of the example's expectation."""
-    closes = example.root == "cycle"
+    closes = example.root in ("cycle", "timeout")
     found = [(chain, picture.find(chain, closes)) for chain in example.chains]
     missing = [f"not found: {chain}" for chain, path in found if path is None]
     for _, path in found:
-        if path and not closes and (root := root_of(picture, path)) != example.root:
+        root = None if path is None else root_of_circle(path) if closes else root_of(picture, path)
+        if path and root != example.root:
             way = "\n  ".join(map(str, path))
             missing.append(f"root is {root} instead of {example.root}:\n  {way}")
     missing += [f"not found: {chain}" for chain in example.also if not picture.find(chain)]
     return missing
+
+
+def root_of_circle(path: list[Box]) -> str:
+    """What holds a closed chain: nothing but itself, or a time limit that ends it."""
+    return "timeout" if any("timeout_s" in box.attrs for box in path) else "cycle"
 
 
 def root_of(picture: Picture, path: list[Box]) -> str:

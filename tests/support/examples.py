@@ -23,7 +23,7 @@ class Example:
     path: Path
     dependencies: tuple[str, ...]
     root: str
-    """Kind of what the chains end at: cycle, blocked_loop, external, unknown, running, sleeping."""
+    """Kind of what the chains end at, as in `peeps why`. Those of cycle and timeout are closed."""
     deadlock: bool
     chains: tuple[Any, ...]
     """What must be found, each ending at the root: lists of steps (see pictures.py)."""
