@@ -41,7 +41,6 @@ from .net.intake import Intake
 from .net.listener import Listener
 from .net.problems import Problems
 from .net.rounds import SnapshotRounds
-from .store import packs
 from .store.analyst import Analyst
 from .store.database import Database, open_database
 from .store.janitor import Janitor
@@ -153,9 +152,7 @@ class _Daemon:
             metadata.version("peeps"),
             trio.CapacityLimiter(MAX_SNAPSHOTS_AT_ONCE),
         )
-        self.answers = AnswersApi(
-            self.analyst.ask, self.sandbox.query, lambda name: packs.pack_named(name).sql
-        )
+        self.answers = AnswersApi(self.analyst.ask)
 
     async def start(self, nursery: trio.Nursery) -> Running:
         """Start every part; returns when connections and requests are taken."""

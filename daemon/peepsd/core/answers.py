@@ -21,10 +21,12 @@ from .answer_shapes import (
 )
 from .chains import Chain
 from .confidence import Confidence
-from .nodes import PEOPLE, Node, child_pid, kind_of
+from .nodes import PEOPLE, Node, child_pid
 from .roots import Root
 from .snapshot_graph import SnapshotGraph
 from .waits import Deadlock, WaitGraph
+
+_PEOPLE = tuple(f"{kind}:" for kind in PEOPLE)
 
 LISTED = 100
 """So many nodes of a set are listed; its size is always told."""
@@ -48,7 +50,7 @@ def info(snapshot: SnapshotGraph, node: Node) -> NodeInfo:
 
 def is_waiter(node_id: str) -> bool:
     """Whether it counts when waiters are counted."""
-    return kind_of(node_id) in PEOPLE
+    return node_id.startswith(_PEOPLE)
 
 
 def steps(snapshot: SnapshotGraph, numbers: Sequence[int]) -> list[Step]:
@@ -107,7 +109,7 @@ def _deadlock_confidence(
             inferred=inferred,
             confirmed=confirmed,
             skew_ms=snapshot.skew_ms if several and not confirmed else None,
-            torn=sum(n.id in snapshot.marks.torn for n in path) if not confirmed else 0,
+            torn=sum(n.is_torn for n in path) if not confirmed else 0,
         )
     )
 
@@ -146,7 +148,7 @@ def explain(
     start = graph.index.get(subject_id)
     if start is None:
         return _not_waiting(snapshot, snapshot.node(subject_id))
-    chain = snapshot.chains().explain(start, lambda ends: _judge(snapshot, ends))
+    chain = _chain_from(snapshot, start)
     path = snapshot.path(chain.path)
     subject = info(snapshot, path[0])
     links = steps(snapshot, chain.path)
@@ -159,27 +161,45 @@ def explain(
             subject,
             _deadlock_sentence(snapshot, chain, knot, confirmed, later),
             links,
-            RootInfo("cycle", info(snapshot, path[-1]), roots.CYCLE.reason),
+            _root_info(snapshot, chain),
             knot,
             knot.waiting_count + knot.members_count,
             knot.confidence,
             caveats(snapshot),
         )
-    end = chain.path[-1]
-    root = root_of(snapshot, end) if chain.roots_seen else _of_no_end(snapshot, end)
-    doubts = confidence.Circumstances(inferred=inferred, torn=_torn(snapshot, path))
+    root = _root_info(snapshot, chain)
+    doubts = confidence.Circumstances(inferred=inferred, torn=sum(n.is_torn for n in path))
     sentence = f"{phrases.chain_sentence(path)}: {root.reason}."
     return Why(
         snapshot.snapshot_id,
         subject,
         sentence,
         links,
-        RootInfo(root.kind, info(snapshot, path[-1]), root.reason, root.is_idle),
+        root,
         None,
-        behind(snapshot, end),
+        behind(snapshot, chain.path[-1]),
         confidence.judge(doubts),
         caveats(snapshot, more_roots=chain.roots_seen - 1, cut_short=chain.is_cut_short),
     )
+
+
+def _chain_from(snapshot: SnapshotGraph, start: int) -> Chain:
+    return snapshot.chains().explain(start, lambda ends: _judge(snapshot, ends))
+
+
+def _root_info(snapshot: SnapshotGraph, chain: Chain) -> RootInfo:
+    end = chain.path[-1]
+    if chain.deadlock is not None:
+        root = roots.CYCLE
+    else:
+        root = root_of(snapshot, end) if chain.roots_seen else _of_no_end(snapshot, end)
+    node = info(snapshot, snapshot.path([end])[0])
+    return RootInfo(root.kind, node, root.reason, root.is_idle)
+
+
+def root_behind(snapshot: SnapshotGraph, n: int) -> RootInfo:
+    """What the node with that number waits for in the end."""
+    return _root_info(snapshot, _chain_from(snapshot, n))
 
 
 def _deadlock_sentence(
@@ -247,21 +267,11 @@ def _judge(snapshot: SnapshotGraph, ends: list[int]) -> list[int]:
     return [roots.rank(root_of(snapshot, n)) for n in ends]
 
 
-def _torn(snapshot: SnapshotGraph, path: Sequence[Node]) -> int:
-    return sum(node.id in snapshot.marks.torn for node in path)
-
-
 def behind(snapshot: SnapshotGraph, n: int) -> int:
     """How many tasks and threads wait for n, directly and through others."""
     graph = snapshot.graph
-    seen = {n}
-    todo = [n]
-    while todo:
-        for waiter in graph.needed_by[todo.pop()]:
-            if waiter not in seen:
-                seen.add(waiter)
-                todo.append(waiter)
-    return sum(is_waiter(graph.ids[w]) for w in seen) - is_waiter(graph.ids[n])
+    found = graph.waiting_for([n])
+    return sum(is_waiter(graph.ids[w]) for w in found) - is_waiter(graph.ids[n])
 
 
 def caveats(snapshot: SnapshotGraph, *, more_roots: int = 0, cut_short: bool = False) -> list[str]:
@@ -296,9 +306,5 @@ def top_blockers(snapshot: SnapshotGraph, limit: int = 20, roots_only: bool = Fa
 
 def _blocker_info(snapshot: SnapshotGraph, blocker: blockers.Blocker) -> BlockerInfo:
     node = info(snapshot, snapshot.path([blocker.node])[0])
-    if not snapshot.graph.needs[blocker.node]:
-        root = root_of(snapshot, blocker.node)
-        end: RootInfo | None = RootInfo(root.kind, node, root.reason, root.is_idle)
-    else:
-        end = explain(snapshot, node.id).root
+    end = root_behind(snapshot, blocker.node)
     return BlockerInfo(node, blocker.direct, blocker.total, blocker.is_root, end)

@@ -36,11 +36,14 @@ def rank(
 
     `counts_as_waiter` judges by node id, `is_candidate` by number.
     """
-    condensed = _Condensed(graph, counts_as_waiter)
+    condensed = _Condensed(graph, bytearray(map(counts_as_waiter, graph.ids)))
+    candidates = [n for n, by in enumerate(graph.needed_by) if by and is_candidate(n)]
+    certain = (condensed.bound(n) for n in candidates if condensed.is_exact(n))
+    floor = min(heapq.nlargest(limit, certain), default=0)  # the rank begins there, or above
     queue = [
-        (-condensed.bound(n), not condensed.is_root(n), graph.ids[n], n)
-        for n in range(len(graph))
-        if graph.needed_by[n] and is_candidate(n)
+        (-bound, not condensed.is_root(n), graph.ids[n], n)
+        for n in candidates
+        if (bound := condensed.bound(n)) >= floor or not condensed.is_exact(n)
     ]
     heapq.heapify(queue)
     exact: list[tuple[int, bool, str, int]] = []
@@ -78,80 +81,82 @@ def direct_waiters(graph: WaitGraph, blocker: int, counts: Callable[[str], bool]
 
 
 class _Condensed:
-    """The graph with each knot drawn as one node, and waiters added up along it."""
+    """The graph with each knot drawn as one node, and waiters added up along it.
 
-    def __init__(self, graph: WaitGraph, counts: Callable[[str], bool]) -> None:
+    A knot goes by the number of one of its members; what is in no knot by its own.
+    """
+
+    def __init__(self, graph: WaitGraph, own: Sequence[int]) -> None:
         self._graph = graph
-        self._components = graph.components()
-        self._of = [0] * len(graph)
-        for c, members in enumerate(self._components):
-            for n in members:
-                self._of[n] = c
-        self._weight = [sum(counts(graph.ids[n]) for n in part) for part in self._components]
-        self._all = sum(self._weight)
-        self._own = [counts(i) for i in graph.ids]
-        self._needs = self._condense()
-        self._above: list[int] = [0] * len(self._components)
-        self._tree = bytearray(b"\1") * len(self._components)
+        self._own = own
+        self._weight = list(own)
+        self._of: dict[int, int] = {}
+        """Members of knots to the number of their knot."""
+        self._needs: list[Sequence[int]] = []
+        """What each number needs, itself condensed; of a knot's members only one has all."""
+        self._order = self._condense()
+        self._all = sum(own)
+        self._above = [0] * len(graph)
+        self._tree = bytearray(b"\1") * len(graph)
         self._add_up()
         if 0 in self._tree:
             self._tighten()
 
-    def _condense(self) -> list[Sequence[int]]:
-        of, needs = self._of, self._graph.needs
-        condensed: list[Sequence[int]] = []
-        for c, members in enumerate(self._components):
-            if len(members) == 1 and len(needs[members[0]]) == 1:
-                target = of[needs[members[0]][0]]
-                condensed.append((target,) if target != c else ())
-            else:
-                condensed.append(tuple({of[m] for n in members for m in needs[n]} - {c}))
-        return condensed
+    def _condense(self) -> list[int]:
+        """Find the knots. Returns all there is, waiters before what they need."""
+        graph, of = self._graph, self._of
+        peeled, core = graph.peeled()
+        components = graph.components(core) if core else []
+        for members in components:
+            for n in members:
+                of[n] = members[0]
+        self._needs = [self._distinct(needs) for needs in graph.needs]
+        for members in components:
+            c = members[0]
+            self._weight[c] = sum(self._own[n] for n in members)
+            self._needs[c] = tuple({of[m] for n in members for m in graph.needs[n]} - {c})
+        return [*peeled, *(members[0] for members in reversed(components))]
+
+    def _distinct(self, needs: Sequence[int]) -> Sequence[int]:
+        of = self._of
+        if len(needs) > 1:
+            return tuple({of.get(m, m) for m in needs})
+        return (of[needs[0]],) if needs and needs[0] in of else needs
 
     def _add_up(self) -> None:
-        # Components come with what is needed first, so waiters are met in reverse.
-        for c in range(len(self._components) - 1, -1, -1):
+        above, tree, weight, most = self._above, self._tree, self._weight, self._all
+        for c in self._order:
             below = self._needs[c]
-            single = len(below) <= 1 and self._tree[c]
-            passed_on = self._above[c] + self._weight[c]
+            is_single = len(below) <= 1 and tree[c]
+            passed_on = above[c] + weight[c]
             for target in below:
-                if (total := self._above[target] + passed_on) > self._all:
-                    total = self._all  # counted twice over and over: numbers would grow without end
-                self._above[target] = total
-                if not single:
-                    self._tree[target] = 0
+                if (total := above[target] + passed_on) > most:
+                    total = most  # counted twice over and over: numbers would grow without end
+                above[target] = total
+                if not is_single:
+                    tree[target] = 0
 
     def _tighten(self) -> None:
         # Whoever waits for c, and c itself, wait for all that c needs: it has more waiters than c.
         above = self._above
-        for c, below in enumerate(self._needs):
+        for c in reversed(self._order):
             if not self._tree[c]:
-                most = min((above[target] for target in below), default=self._all)
+                most = min((above[target] for target in self._needs[c]), default=self._all)
                 above[c] = min(above[c], most - self._weight[c])
 
     def bound(self, n: int) -> int:
         """At most so many wait for n."""
-        c = self._of[n]
+        c = self._of.get(n, n)
         return self._above[c] + self._weight[c] - self._own[n]
 
     def is_exact(self, n: int) -> bool:
         """Whether nobody was counted twice in `bound`."""
-        return bool(self._tree[self._of[n]])
+        return bool(self._tree[self._of.get(n, n)])
 
     def is_root(self, n: int) -> bool:
         """Whether n needs nothing outside of its own knot."""
-        return not self._needs[self._of[n]]
+        return not self._needs[self._of.get(n, n)]
 
     def count(self, n: int) -> int:
         """Exactly how many wait for n."""
-        seen = {n}
-        todo = [n]
-        found = 0
-        own, needed_by = self._own, self._graph.needed_by
-        while todo:
-            for waiter in needed_by[todo.pop()]:
-                if waiter not in seen:
-                    seen.add(waiter)
-                    found += own[waiter]
-                    todo.append(waiter)
-        return found
+        return sum(map(self._own.__getitem__, self._graph.waiting_for([n]))) - self._own[n]

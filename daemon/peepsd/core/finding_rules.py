@@ -95,8 +95,10 @@ def _number(value: object) -> str:
 
 
 def _root_kind(snapshot: SnapshotGraph, node_id: str) -> str:
-    root = answers.explain(snapshot, node_id).root
-    return root.kind if root else "running"
+    n = snapshot.graph.index.get(node_id)
+    if n is not None:
+        return answers.root_behind(snapshot, n).kind
+    return roots.classify(snapshot.node(node_id), snapshot.missing.get(node_id)).kind
 
 
 def _needs(snapshot: SnapshotGraph, node_id: str) -> list[str]:

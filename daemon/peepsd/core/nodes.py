@@ -101,6 +101,11 @@ class Node:
         return [_frame_text(frame) for frame in frames] if isinstance(frames, list) else []
 
     @property
+    def is_torn(self) -> bool:
+        """Whether it was looked at while its event loop was running."""
+        return self.attrs.get("cut") == "sampled"
+
+    @property
     def inferred(self) -> str | None:
         """How it was inferred; None: it was recorded."""
         value = self.attrs.get("inferred")

@@ -40,12 +40,11 @@ class Marks:
     any_of: frozenset[str] = frozenset()
     limited: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
-    torn: frozenset[str] = frozenset()
 
 
 def marks_of(attributes: Iterable[tuple[str, Mapping[str, Any]]]) -> Marks:
-    """Read the marks from (id, attrs) of the nodes that could carry one."""
-    found: dict[str, set[str]] = {name: set() for name in ("any_of", "limited", "blocked", "torn")}
+    """Read the marks from (id, attrs) of the nodes that could carry one: their MARKING suffices."""
+    found: dict[str, set[str]] = {name: set() for name in ("any_of", "limited", "blocked")}
     for node_id, attrs in attributes:
         if attrs.get("wait") == "any":
             found["any_of"].add(node_id)
@@ -54,8 +53,6 @@ def marks_of(attributes: Iterable[tuple[str, Mapping[str, Any]]]) -> Marks:
             found["limited"].add(node_id)
         if attrs.get("state") == "blocked" or _is_blocked_loop(node_id, attrs):
             found["blocked"].add(node_id)
-        if attrs.get("cut") == "sampled":
-            found["torn"].add(node_id)
     return Marks(**{name: frozenset(ids) for name, ids in found.items()})
 
 
@@ -66,8 +63,11 @@ def _is_blocked_loop(node_id: str, attrs: Mapping[str, Any]) -> bool:
 SOON_S = 60.0
 """A time limit further away does not count: whoever looks now will not see it end the wait."""
 
-MARKERS = ('"any"', '"timeout_s"', '"blocked"', '"sampled"')
+MARKERS = ('"any"', '"timeout_s"', '"blocked"')
 """Text that the attributes of a marked node contain: to find candidates without decoding."""
+
+MARKING = ("wait", "timeout_s", "state", "cut")
+"""The attributes that marks are read from."""
 
 
 @dataclass(slots=True)
@@ -84,6 +84,7 @@ class SnapshotGraph:
     skew_ms: float | None = None
     _stuck: set[int] | None = None
     _deadlocks: list[waits.Deadlock] | None = None
+    _chains: Chains | None = None
     _known: dict[str, Node] = field(default_factory=dict)
 
     @property
@@ -112,7 +113,10 @@ class SnapshotGraph:
 
     def chains(self) -> Chains:
         """Ways from nodes to roots."""
-        return Chains(self.graph, self.stuck, self.deadlocks, self.blocking() - self.stuck)
+        if self._chains is None:
+            ends = self.blocking() - self.stuck
+            self._chains = Chains(self.graph, self.stuck, self.deadlocks, ends)
+        return self._chains
 
     def blocking(self) -> set[int]:
         """What keeps an event loop from turning: the task that occupies it, or the loop itself

@@ -4,6 +4,9 @@ Decides AND and OR waits. A node needs all that it waits for, unless it is marke
 stuck nodes are the greatest set in which an AND node has at least one stuck need and an OR node
 has only stuck needs; a deadlock is a cycle of them. What waits with a time limit is never stuck.
 Refuses to know attributes, SQL and words. Linear in edges.
+
+Most of a graph is in no cycle and behind none. It is peeled off first, waiters before what they
+need, in one pass over the edges; only what remains, the core, is searched for components.
 """
 
 from collections import deque
@@ -31,6 +34,7 @@ class WaitGraph:
         self.any: set[int] = set()
         self.limited: set[int] = set()
         self._needed_by: list[list[int]] | None = None
+        self._peeled: tuple[list[int], list[int]] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,6 +58,21 @@ class WaitGraph:
         if inferred is not None:
             self.inferred[src, dst] = inferred
 
+    def extend(self, edges: Iterable[Edge]) -> None:
+        """Connect many. Quickest where edges of one src come together."""
+        known, node, needs, inferred = self.index.get, self.node, self.needs, self.inferred
+        last: str | None = None
+        for src, dst, how in edges:
+            if src != last:
+                last, a = src, node(src)
+                add = needs[a].append
+            b = known(dst)
+            if b is None:
+                b = node(dst)
+            add(b)
+            if how is not None:
+                inferred[a, b] = how
+
     @property
     def needed_by(self) -> list[list[int]]:
         """The reverse of `needs`. Ask for it only when the graph is complete."""
@@ -65,19 +84,51 @@ class WaitGraph:
             self._needed_by = reverse
         return self._needed_by
 
+    def peeled(self) -> tuple[Sequence[int], Sequence[int]]:
+        """What no cycle leads to, each after all that need it; and the core: all that is in a
+        cycle or needed by it, however indirectly. Ask only when the graph is complete."""
+        if self._peeled is None:
+            needs = self.needs
+            waiters = [0] * len(needs)
+            for targets in needs:
+                for n in targets:
+                    waiters[n] += 1
+            order = [n for n, count in enumerate(waiters) if not count]
+            for here in order:
+                for n in needs[here]:
+                    waiters[n] = left = waiters[n] - 1
+                    if not left:
+                        order.append(n)
+            self._peeled = order, [n for n, count in enumerate(waiters) if count]
+        return self._peeled
+
+    def waiting_for(self, some: Iterable[int], closed: bytearray | None = None) -> list[int]:
+        """`some`, and all who wait for one of them, directly and through others: nearest first,
+        none twice. Numbers that are 1 in `closed` are neither counted nor passed through."""
+        needed_by = self.needed_by
+        seen = bytearray(len(self)) if closed is None else closed
+        found = list(some)
+        for n in found:
+            seen[n] = 1
+        for here in found:
+            for waiter in needed_by[here]:
+                if not seen[waiter]:
+                    seen[waiter] = 1
+                    found.append(waiter)
+        if closed is not None:
+            for n in found:
+                closed[n] = 0
+        return found
+
     def components(self, within: Collection[int] | None = None) -> list[list[int]]:
         """Strongly connected components, what is needed before what needs it."""
-        nodes: Sequence[int] = range(len(self)) if within is None else sorted(within)
-        place = {n: i for i, n in enumerate(nodes)} if within is not None else None
+        nodes = range(len(self)) if within is None else sorted(within)
+        place = {n: i for i, n in enumerate(nodes)}
         graph = rx.PyDiGraph(multigraph=True)
         graph.add_nodes_from(nodes)
-        if place is None:
-            pairs = [(src, dst) for src, targets in enumerate(self.needs) for dst in targets]
-        else:
-            pairs = [
-                (place[src], place[dst]) for src in nodes for dst in self.needs[src] if dst in place
-            ]
-        graph.extend_from_edge_list(pairs)
+        graph.extend_from_edge_list(
+            [(place[src], place[dst]) for src in nodes for dst in self.needs[src] if dst in place]
+        )
         return [[nodes[i] for i in part] for part in rx.strongly_connected_components(graph)]
 
 
@@ -86,9 +137,7 @@ def build(
 ) -> WaitGraph:
     """A graph of `edges`; `any_ids` are OR waits, `limited_ids` end by themselves."""
     graph = WaitGraph()
-    node, connect = graph.node, graph.connect
-    for src, dst, inferred in edges:
-        connect(node(src), node(dst), inferred)
+    graph.extend(edges)
     graph.any = {graph.index[i] for i in any_ids if i in graph.index}
     graph.limited = {graph.index[i] for i in limited_ids if i in graph.index}
     return graph
@@ -101,22 +150,39 @@ def is_cycle(graph: WaitGraph, component: Sequence[int]) -> bool:
 
 def stuck(graph: WaitGraph) -> set[int]:
     """The nodes that can never go on, whatever the others do (see the head of this file)."""
-    if not any(is_cycle(graph, component) for component in graph.components()):
-        return set()  # the common case, decided in native code
-    alive = bytearray(b"\1") * len(graph)
-    open_needs = [len(targets) for targets in graph.needs]
-    free = deque({n for n, count in enumerate(open_needs) if count == 0} | graph.limited)
-    for n in free:
-        alive[n] = 0
+    peeled, core = graph.peeled()
+    held = _stuck_core(graph, core)
+    if not held:
+        return held  # nobody is stuck but in a cycle or behind one
+    needs, alternatives, limited = graph.needs, graph.any, graph.limited
+    for n in reversed(peeled):
+        if n in limited or held.isdisjoint(needs[n]):
+            continue
+        if n not in alternatives or held.issuperset(needs[n]):
+            held.add(n)
+    return held
+
+
+def _stuck_core(graph: WaitGraph, core: Sequence[int]) -> set[int]:
+    """The stuck of the core, which needs nothing outside of itself."""
+    needs = graph.needs
+    needed_by: dict[int, list[int]] = {n: [] for n in core}
+    for n in core:
+        for target in needs[n]:
+            needed_by[target].append(n)
+    open_needs = {n: len(needs[n]) for n in core}
+    held = set(core)
+    free = deque(n for n in core if not needs[n] or n in graph.limited)
+    held.difference_update(free)
     while free:
-        for waiter in graph.needed_by[free.popleft()]:
-            if not alive[waiter]:
+        for waiter in needed_by[free.popleft()]:
+            if waiter not in held:
                 continue
             open_needs[waiter] -= 1
             if waiter in graph.any or open_needs[waiter] == 0:
-                alive[waiter] = 0
+                held.remove(waiter)
                 free.append(waiter)
-    return {n for n in range(len(graph)) if alive[n]}
+    return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,29 +204,22 @@ def deadlocks(graph: WaitGraph, stuck_nodes: set[int] | None = None) -> list[Dea
     held = stuck(graph) if stuck_nodes is None else stuck_nodes
     if not held:
         return []
-    knots = [part for part in graph.components(held) if is_cycle(graph, part)]
+    tangled = held.intersection(graph.peeled()[1])
+    knots = [part for part in graph.components(tangled) if is_cycle(graph, part)]
     tied = {n for knot in knots for n in knot}
+    free = bytearray(b"\1") * len(graph)
+    for n in held:
+        free[n] = 0
     found = [
         Deadlock(
             tuple(sorted(knot)),
             tuple(shortest_cycle(graph, knot)),
-            tuple(sorted(_behind(graph, knot, held) - tied)),
+            tuple(sorted(n for n in graph.waiting_for(knot, free) if n not in tied)),
             tuple(sorted(n for n in knot if n in graph.any and len(graph.needs[n]) > 1)),
         )
         for knot in knots
     ]
     return sorted(found, key=lambda d: (-len(d.behind), -len(d.members), graph.ids[d.members[0]]))
-
-
-def _behind(graph: WaitGraph, knot: Iterable[int], held: set[int]) -> set[int]:
-    seen = set(knot)
-    todo = list(seen)
-    while todo:
-        for waiter in graph.needed_by[todo.pop()]:
-            if waiter in held and waiter not in seen:
-                seen.add(waiter)
-                todo.append(waiter)
-    return seen
 
 
 CYCLE_STARTS = 32

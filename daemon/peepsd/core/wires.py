@@ -12,10 +12,9 @@ it: both ends listening to each other is an idle conversation, not a deadlock. S
 left out and remembered in `idle`. Refuses to know addresses: mirrors are edges between sockets.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .nodes import kind_of
 from .waits import Edge, WaitGraph, build
 
 SEARCH_LIMIT = 2000
@@ -42,18 +41,20 @@ def untangle(
     writers: frozenset[str] = frozenset(),
 ) -> Wires:
     """The graph of `edges`. `writers` are ids of tasks that wait to write, not to read."""
-    plain: list[Edge] = []
     mirrors: list[Edge] = []
     serves: list[Edge] = []
-    for edge in edges:
-        if not edge[0].startswith("socket:"):
-            plain.append(edge)
-        elif kind_of(edge[1]) == "socket":
-            mirrors.append(edge)
-        else:
-            serves.append(edge)
+
+    def plain() -> Iterator[Edge]:
+        for edge in edges:
+            if not edge[0].startswith("socket:"):
+                yield edge
+            elif edge[1].startswith("socket:"):
+                mirrors.append(edge)
+            else:
+                serves.append(edge)
+
     alternatives = frozenset(any_ids)
-    graph = build(plain, alternatives, limited_ids)
+    graph = build(plain(), alternatives, limited_ids)
     outlets: dict[str, int] = {}
     for src, dst, inferred in mirrors:
         graph.node(dst)
@@ -71,8 +72,11 @@ STREAMS = ("rx:", "tx:", "net_readable:", "net_writable:")
 
 def _drop_repeated(graph: WaitGraph) -> None:
     """A wait at a stream that lies on a socket is told twice: the socket knows who is behind."""
+    sockets = {n for n, node_id in enumerate(graph.ids) if node_id.startswith("socket:")}
+    if not sockets:
+        return
     for n, needs in enumerate(graph.needs):
-        if len(needs) > 1 and any(graph.ids[m].startswith("socket:") for m in needs):
+        if len(needs) > 1 and not sockets.isdisjoint(needs):
             graph.needs[n] = [
                 m for m in needs if graph.needs[m] or not graph.ids[m].startswith(STREAMS)
             ]

@@ -69,7 +69,8 @@ def _circle_with_limit(snapshot: SnapshotGraph) -> list[int] | None:
     """A circle that is no deadlock, because of a time limit: whoever tries again when it has
     passed gets nowhere for all that."""
     graph = snapshot.graph
-    circles = (c for c in graph.components() if waits.is_cycle(graph, c))
+    _, core = graph.peeled()
+    circles = (c for c in graph.components(core) if waits.is_cycle(graph, c))
     return next((c for c in circles if not graph.limited.isdisjoint(c)), None)
 
 

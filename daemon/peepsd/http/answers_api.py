@@ -1,8 +1,8 @@
 """Answers over HTTP: why, deadlocks, blockers, check, tree, waits, node, diff, stuck, export, and
 named queries.
 
-Decides what a well-formed question is. Refuses to know how it is answered: `ask` and `query` are
-handed in. Wherever a path has a snapshot's id it may say `latest`.
+Decides what a well-formed question is. Refuses to know how it is answered: `ask` is handed in.
+Wherever a path has a snapshot's id it may say `latest`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -79,12 +79,9 @@ QUESTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class AnswersApi:
-    """`ask` answers a question about stored snapshots; `query` runs SQL of ours in the sandbox;
-    `pack_sql` gives the SQL of a named query and raises NotFound."""
+    """`ask` answers a question about stored snapshots."""
 
     ask: Callable[[str, Mapping[str, Any]], Awaitable[bytes]]
-    query: Callable[[str, list[Any], int | None], Awaitable[bytes]]
-    pack_sql: Callable[[str], str]
 
     def routes(self) -> list[Route]:
         """The table of answers."""
@@ -118,8 +115,11 @@ class AnswersApi:
         limit = body.get("limit", 100)
         if type(limit) is not int or not 1 <= limit <= 5000:
             raise BadRequest('"limit" must be a whole number from 1 to 5000')
-        answer = await self.query(self.pack_sql(body["name"]), [limit], body.get("snapshot_id"))
-        return JsonResponse(answer + b"\n")
+        wanted = body.get("snapshot_id")
+        if wanted is not None and (type(wanted) is not int or not 0 < wanted <= MAX_ID):
+            raise BadRequest("snapshot_id must be an integer, as GET /api/snapshots shows it")
+        args = {"name": body["name"], "limit": limit, "snapshot_id": wanted}
+        return JsonResponse(await self.ask("query", args) + b"\n")
 
 
 def read_arguments(question: Question, request: Request) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import orjson
 from ..core import wires
 from ..core.nodes import Node, child_pid
 from ..core.roots import Missing
-from ..core.snapshot_graph import MARKERS, Marks, Process, SnapshotGraph, marks_of
+from ..core.snapshot_graph import MARKERS, MARKING, Marks, Process, SnapshotGraph, marks_of
 from ..errors import NotFound
 from .scope import narrow, open_read_only
 
@@ -143,9 +143,14 @@ class GraphReads:
         return frozenset(row[0] for row in rows)
 
     def _marks(self) -> Marks:
-        tests = " OR ".join("instr(attrs_json, ?)" for _ in MARKERS)
-        rows = self.connection.execute(f"SELECT id, attrs_json FROM nodes WHERE {tests}", MARKERS)
-        return marks_of((row[0], orjson.loads(row[1])) for row in rows)
+        tests = " OR ".join("attrs_json GLOB ?" for _ in MARKERS)
+        told = ", ".join(f"json_extract(attrs_json, '$.{name}')" for name in MARKING)
+        rows = self.connection.execute(
+            f"SELECT id, {told} FROM nodes WHERE {tests}", [f"*{text}*" for text in MARKERS]
+        )
+        return marks_of(
+            (node_id, dict(zip(MARKING, values, strict=True))) for node_id, *values in rows
+        )
 
     def _missing(self) -> dict[str, Missing]:
         rows = self.connection.execute(

@@ -87,10 +87,20 @@ SELECT l.id AS lock_id, {NAME.format("l")} AS lock, h.id AS holder_id,
     Pack(
         "cycles",
         "Who waits for themselves in the end? (`peeps deadlocks` knows OR waits as well.)",
+        # Only what a walk of many steps leads to can be in a cycle: few, where there are few cycles.
         f"""
+WITH RECURSIVE walk (snapshot_id, id, steps) AS (
+  SELECT e.snapshot_id, e.dst_id, 1 FROM edges e
+   WHERE e.kind = 'needs'
+     AND EXISTS (SELECT 1 FROM edges o
+                  WHERE o.snapshot_id = e.snapshot_id AND o.src_id = e.dst_id AND o.kind = 'needs')
+   UNION
+  SELECT walk.snapshot_id, e.dst_id, walk.steps + 1 FROM walk
+    JOIN edges e ON e.snapshot_id = walk.snapshot_id AND e.src_id = walk.id AND e.kind = 'needs'
+   WHERE walk.steps < 16)
 SELECT t.id, {NAME.format("t")} AS name, t.proc_key AS process, {LOCATION.format("t")} AS location
-  FROM nodes t
- WHERE t.kind IN ('task', 'thread')
+  FROM walk CROSS JOIN nodes t ON t.snapshot_id = walk.snapshot_id AND t.id = walk.id
+ WHERE walk.steps = 16 AND t.kind IN ('task', 'thread')
    AND EXISTS (
      WITH RECURSIVE reached (id) AS (
        SELECT e.dst_id FROM edges e
@@ -116,7 +126,7 @@ WITH blocking AS (
    UNION ALL
   SELECT t.snapshot_id, t.id, t.id, NULL
     FROM nodes t
-   WHERE instr(t.attrs_json, '"blocked"') AND json_extract(t.attrs_json, '$.state') = 'blocked'
+   WHERE t.attrs_json GLOB '*"blocked"*' AND json_extract(t.attrs_json, '$.state') = 'blocked'
      AND NOT EXISTS (SELECT 1 FROM edges o  -- else its loop has told of it
                        JOIN nodes l ON l.snapshot_id = o.snapshot_id AND l.id = o.src_id
                       WHERE o.snapshot_id = t.snapshot_id AND o.dst_id = t.id AND o.kind = 'needs'
@@ -216,8 +226,8 @@ SELECT r.id, r.kind, {NAME.format("r")} AS name, r.proc_key AS process,
 SELECT s.id, {NAME.format("s")} AS name, s.proc_key AS process,
        c.id AS child_id, {NAME.format("c")} AS child, {LOCATION.format("c")} AS child_location,
        p.id AS parent_id, {NAME.format("p")} AS parent
-  FROM nodes s
-  JOIN edges e ON e.snapshot_id = s.snapshot_id AND e.src_id = s.id AND e.kind = 'needs'
+  FROM nodes s CROSS JOIN  -- in this order: few nodes are task groups
+       edges e ON e.snapshot_id = s.snapshot_id AND e.src_id = s.id AND e.kind = 'needs'
   JOIN nodes c ON c.snapshot_id = s.snapshot_id AND c.id = e.dst_id
   JOIN edges w ON w.snapshot_id = s.snapshot_id AND w.dst_id = s.id AND w.kind = 'needs'
   JOIN nodes p ON p.snapshot_id = s.snapshot_id AND p.id = w.src_id

@@ -5,8 +5,9 @@ asks: the daemon runs `handle` in a worker process, so that a graph of a million
 nobody; the command line calls `answer` on a file. Answers are those of core, as JSON objects.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import orjson
@@ -193,9 +194,22 @@ QUESTIONS: Mapping[str, Callable[[Session, Arguments], Any]] = {
 }
 
 
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Keep the collector of cycles from looking through a million small objects again and again,
+    none of which is garbage: it took half of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def answer(path: str, question: str, args: Arguments) -> bytes:
     """The answer as JSON. Raises PeepsError."""
-    with Session(path) as session:
+    with _no_garbage(), Session(path) as session:
         found = QUESTIONS[question](session, args)
         return orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS)
 
