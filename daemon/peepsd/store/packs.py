@@ -87,7 +87,7 @@ SELECT l.id AS lock_id, {NAME.format("l")} AS lock, h.id AS holder_id,
     Pack(
         "cycles",
         "Who waits for themselves in the end? (`peeps deadlocks` knows OR waits as well.)",
-        # Only what a walk of many steps leads to can be in a cycle: few, where there are few cycles.
+        # Only what a walk of many steps leads to can be in a cycle: little, where cycles are few.
         f"""
 WITH RECURSIVE walk (snapshot_id, id, steps) AS (
   SELECT e.snapshot_id, e.dst_id, 1 FROM edges e
