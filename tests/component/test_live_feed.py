@@ -1,5 +1,7 @@
 """The pace of States, on a clock that jumps."""
 
+import itertools
+from contextlib import AsyncExitStack
 from itertools import pairwise
 
 import trio
@@ -10,6 +12,8 @@ from peepsd.core.registry import Registry
 from peepsd.feed.configuration import Settings, Wish
 from peepsd.feed.live import Identity, LiveFeed
 from peepsd.feed.modes import INTROSPECT, OBSERVER, Source
+from peepsd.feed.observer import Observer
+from peepsd.feed.outgoing import NOTHING
 from peepsd.feed.pb import introspection_pb2 as pb
 
 START_NS = 1_700_000_000_000_000_000
@@ -28,6 +32,22 @@ def make_feed(bus: Bus | None = None, interval_ms: int = 1_000) -> LiveFeed:
     )
 
 
+def latest(feed: LiveFeed) -> pb.State:
+    made = feed.hub.latest_state
+    assert made is not None
+    return pb.ServerMessage.FromString(made.since(NOTHING, 1_000).payload).state
+
+
+def states_in(observer: Observer) -> list[pb.State]:
+    """The States that it is sent now."""
+    states = []
+    while message := observer.emitter.next_message(trio.current_time()):
+        decoded = pb.ServerMessage.FromString(message.payload)
+        if decoded.HasField("state"):
+            states.append(decoded.state)
+    return states
+
+
 async def test_states_come_at_the_interval_and_only_while_somebody_listens(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -42,10 +62,7 @@ async def test_states_come_at_the_interval_and_only_while_somebody_listens(
                 observer.greet()
                 for _ in range(10):
                     await trio.sleep(1.0)
-                    while message := observer.emitter.next_message(trio.current_time()):
-                        decoded = pb.ServerMessage.FromString(message.payload)
-                        if decoded.HasField("state"):
-                            states.append(decoded.state)
+                    states += states_in(observer)
         made = hub.latest_state
         await trio.sleep(10)
         assert hub.latest_state is made
@@ -53,6 +70,100 @@ async def test_states_come_at_the_interval_and_only_while_somebody_listens(
     assert [b.instant_ts - a.instant_ts for a, b in pairwise(states)] == [1_000] * len(states[1:])
     assert 10 <= len(states) <= 11
     assert all(a.instant_ts == b.start_ts for a, b in pairwise(states))
+
+
+async def test_each_observer_has_its_own_interval(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feed = make_feed()
+    wishes = {500: 500, 2_000: 2_000, 86_400_000: 60_000}
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        nursery.start_soon(feed.run)
+        observers = {}
+        for asked, granted in wishes.items():
+            hub = await stack.enter_async_context(feed.session())
+            observer = stack.enter_context(hub.attached(INTROSPECT, None, lambda: None))
+            observer.greet()
+            observer.emitter.configure(Wish(send_state_interval_ms=asked))
+            observer.emitter.start(Source.STATE)
+            assert len(states_in(observer)) == 1
+            observers[granted] = observer
+        await trio.sleep(240)
+        for interval_ms, observer in observers.items():
+            states = states_in(observer)
+            kept_ms = min(240_000, 60_000)  # by the retention
+            assert kept_ms // interval_ms <= len(states) <= kept_ms // interval_ms + 1
+            for a, b in pairwise(states):
+                assert (b.start_ts, b.snapshot_duration_ms) == (a.instant_ts, interval_ms)
+                assert b.instant_ts - a.instant_ts == interval_ms
+        nursery.cancel_scope.cancel()
+
+
+async def test_r29_expensive_states_are_made_less_often_and_observers_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    spent_s = itertools.count(0.0, 0.38).__next__  # seconds of CPU, whenever somebody looks
+    feed = LiveFeed(Bus(), Registry(), Identity("1", "box-1"), cpu_clock=spent_s)
+    async with trio.open_nursery() as nursery, feed.session() as hub:
+        nursery.start_soon(feed.run)
+        with hub.attached(OBSERVER, None, lambda: None) as observer:
+            observer.greet()
+            await trio.sleep(60)
+            assert observer.emitter.settings.send_state_interval_ms == 4_000
+            assert 60 / 4 <= hub.statistics()["published_messages"] <= 60 / 4 + 4
+            runtimes = []
+            while message := observer.emitter.next_message(trio.current_time()):
+                decoded = pb.ServerMessage.FromString(message.payload)
+                if decoded.HasField("runtime"):
+                    runtimes.append(decoded.runtime.send_state_interval_ms)
+            assert runtimes == [4_000]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_newcomer_is_no_reason_to_push_to_others(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feed = make_feed()
+    async with trio.open_nursery() as nursery, feed.session() as hub:
+        nursery.start_soon(feed.run)
+        with hub.attached(INTROSPECT, None, lambda: None) as patient:
+            patient.emitter.configure(Wish(send_state_interval_ms=60_000))
+            patient.emitter.start(Source.STATE)
+            assert len(states_in(patient)) == 1
+            await trio.sleep(5)
+            async with feed.session():
+                with hub.attached(INTROSPECT, None, lambda: None) as other:
+                    other.greet()
+                    [state] = states_in(other)
+                    assert state.instant_ts == START_NS // 1_000_000 + 5_000  # a current one
+                    await trio.sleep(5)
+            assert states_in(patient) == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_r24_states_follow_a_clock_that_is_set_back(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    set_by_s = 0.0
+    feed = LiveFeed(
+        Bus(),
+        Registry(),
+        Identity("1", "box-1"),
+        now_ns=lambda: START_NS + round((trio.current_time() + set_by_s) * 1e9),
+    )
+    async with trio.open_nursery() as nursery, feed.session() as hub:
+        nursery.start_soon(feed.run)
+        with hub.attached(INTROSPECT, None, lambda: None) as observer:
+            observer.emitter.start(Source.STATE)
+            await trio.sleep(5.1)
+            set_by_s = -7_200.0
+            await trio.sleep(5)
+            states = states_in(observer)
+        nursery.cancel_scope.cancel()
+    steps = [b.instant_ts - a.instant_ts for a, b in pairwise(states)]
+    assert steps.count(1_000) == len(steps) - 1
+    assert min(steps) == 1_000 - 7_200_000
+    assert all(state.instant_ts - state.start_ts == 1_000 for state in states)
 
 
 async def test_a_new_interval_counts_from_the_last_state(
@@ -92,9 +203,7 @@ async def test_bandwidths_are_right_when_the_clock_is_set(
         await trio.sleep(2)
         peer.bytes_in += 1_000
         feed.make_state()
-        made = feed.hub.latest_state
-        assert made is not None
-        state = pb.ServerMessage.FromString(made.payload).state
+        state = latest(feed)
         rates.append(state.subsystems.connections[0].traffic.traffic_in.inst_bw)
         assert state.traffic.traffic_in.inst_bw == rates[-1]
     assert rates[1:] == [500, 500, 500]

@@ -54,11 +54,13 @@ async def test_an_observer_follows_a_snapshot(daemon: Daemon) -> None:
                 nursery.start_soon(trio.to_thread.run_sync, daemon.jump)
                 request = await trio.to_thread.run_sync(read_frame, peer)
                 assert (await client.message()).event.type.name == "SnapshotRequested"
-                await client.signal(Signal.SEND_DATA)
-                state = (await client.next("state")).state
-                [connection] = state.subsystems.connections
+                connection = pb.Connection()
+                while not connection.streams.streams:  # it has been asked
+                    await client.signal(Signal.SEND_DATA)
+                    state = (await client.next("state")).state
+                    [connection] = state.subsystems.connections
                 assert connection.peer_id == "svc-4242"
-                assert len(connection.streams.streams) == 1  # it has been asked
+                assert len(connection.streams.streams) == 1
                 graph = {"process_name": "svc", "proc_key": "svc-4242", "nodes": [], "edges": []}
                 reply = {
                     "type": "graph_reply",

@@ -373,7 +373,7 @@ async def test_r28_config_is_answered_by_the_effective_values() -> None:
         assert "not JSON" in (await client.message()).notice.detail
 
 
-async def test_r29_a_change_of_settings_is_announced_to_everybody() -> None:
+async def test_r28_the_settings_of_one_observer_are_its_own() -> None:
     async with (
         live_feed(SLOW) as server,
         observer(server.port) as one,
@@ -382,10 +382,31 @@ async def test_r29_a_change_of_settings_is_announced_to_everybody() -> None:
         await greeting(one)
         await pushing_events(server, other)
         await one.signal(Signal.CONFIG_EMITTER, content='{"sendStateIntervalMs": 700}')
-        assert (await other.message()).runtime.send_state_interval_ms == 700
-        event = (await other.message()).event
+        assert (await one.message()).runtime.send_state_interval_ms == 700
+        event = (await other.message()).event  # it is told, and its own stay
         assert event.type.name == "ConfigChanged"
         assert json.loads(event.content)["settings"]["send_state_interval_ms"] == 700
+        await other.signal(Signal.SEND_DATA, Signal.RUNTIME)
+        runtime = (await other.message()).runtime
+        assert runtime.send_state_interval_ms == SLOW.send_state_interval_ms
+
+
+async def test_r29_what_the_server_changes_is_announced_to_whom_it_concerns() -> None:
+    async with (
+        live_feed(FAST) as server,
+        observer(server.port) as often,
+        observer(server.port) as seldom,
+    ):
+        for client in (often, seldom):
+            await greeting(client)
+        await seldom.signal(Signal.CONFIG_EMITTER, content='{"sendStateIntervalMs": 60000}')
+        await seldom.next("runtime")
+        server.feed.hub.mandate(2_000)  # as it does when States become expensive
+        runtime = (await often.next("runtime")).runtime
+        assert runtime.send_state_interval_ms == 2_000
+        await seldom.signal(Signal.SEND_DATA, Signal.RUNTIME)
+        [message] = await seldom.drain(QUIET_S)
+        assert message.runtime.send_state_interval_ms == 60_000
 
 
 async def test_r34_the_address_is_the_callers_to_choose() -> None:

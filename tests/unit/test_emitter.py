@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from peepsd.feed.configuration import Settings, Wish
 from peepsd.feed.emitter import MAX_ANSWERS, Emitter
 from peepsd.feed.modes import PUSHABLE, Source
-from peepsd.feed.outgoing import Outgoing
+from peepsd.feed.outgoing import LiveState, Outgoing
 from peepsd.feed.pb import introspection_pb2 as pb
 
 STATE, RUNTIME, EVENTS, TRACE = Source.STATE, Source.RUNTIME, Source.EVENTS, Source.TRACE
@@ -18,10 +18,12 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.settings = Settings(1_000, 60_000)
-        self.runtime = Outgoing(b"runtime", RUNTIME)
-        self.latest_state: Outgoing | None = None
+        self.is_configurable = True
+        self.shortest_interval_ms = 0
+        self.latest_state: Outgoing | LiveState | None = None
         self.sequence = 0
         self.emitters: list[Emitter] = []
+        self.told: list[Settings] = []
 
     def observer(self, max_backlog_bytes: int = 10_000) -> Emitter:
         self.emitters.append(Emitter(self, max_backlog_bytes))
@@ -34,15 +36,21 @@ class FakeServer:
         if source is STATE:
             self.latest_state = outgoing
         for emitter in self.emitters:
-            emitter.offer(source, outgoing)
+            if source is STATE:
+                emitter.offer_state(outgoing)
+            else:
+                emitter.offer(source, outgoing)
         return name
 
     def greeted(self) -> None:
         pass
 
-    def configure(self, wish: Wish, asker: Emitter) -> Settings:
-        self.settings = wish.granted(self.settings)
-        return self.settings
+    def runtime_for(self, settings: Settings) -> Outgoing:
+        special = "" if settings == self.settings else f" {settings.send_state_interval_ms}"
+        return Outgoing(f"runtime{special}".encode(), RUNTIME)
+
+    def configured(self, settings: Settings) -> None:
+        self.told.append(settings)
 
 
 def sent(emitter: Emitter, now: float = 0.0) -> list[str]:
@@ -281,6 +289,91 @@ def test_one_who_never_reads_its_answers_is_overrun() -> None:
     assert not emitter.is_overrun
     emitter.answer(b"")
     assert emitter.is_overrun
+
+
+def test_settings_are_the_observers_own() -> None:
+    server = FakeServer()
+    one, other = server.observer(), server.observer()
+    assert one.configure(Wish(send_state_interval_ms=700)) == Settings(700, 60_000)
+    assert server.told == [one.settings]
+    one.configure(Wish(send_state_interval_ms=700))
+    assert len(server.told) == 1  # nothing changed
+    assert other.settings == server.settings == Settings(1_000, 60_000)
+    for emitter, told in ((one, "runtime 700"), (other, "runtime")):
+        emitter.pull_runtime()
+        assert sent(emitter) == [told]
+
+
+def test_r29_nobody_is_told_more_often_than_the_server_can_bear() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    server.shortest_interval_ms = 5_000
+    assert emitter.settings == Settings(5_000, 60_000)
+    assert emitter.configure(Wish(send_state_interval_ms=700)) == Settings(5_000, 60_000)
+    assert emitter.configure(Wish(send_state_interval_ms=9_000)) == Settings(9_000, 60_000)
+    emitter.configure(Wish(send_state_interval_ms=700))
+    server.shortest_interval_ms = 0
+    assert emitter.settings == Settings(700, 60_000)
+
+
+def test_a_recordings_settings_stay() -> None:
+    server = FakeServer()
+    server.is_configurable = False
+    emitter = server.observer()
+    assert emitter.configure(Wish(send_state_interval_ms=700)) == server.settings
+    assert server.told == []
+
+
+def test_a_backlog_is_as_old_as_its_observer_wants() -> None:
+    server = FakeServer()
+    short, long = server.observer(), server.observer()
+    short.configure(Wish(retention_period_ms=1_000))
+    for emitter in (short, long):
+        emitter.start(EVENTS)
+    server.publish(EVENTS, at=0)
+    notice, *none = sent(short, now=2)
+    assert "discarded" in notice
+    assert none == []
+    assert sent(long, now=2) == ["events1"]
+
+
+def spans(emitter: Emitter) -> list[tuple[int, int, int]]:
+    """start, instant and duration of the States that are due."""
+    found = []
+    while (outgoing := emitter.next_message(0.0)) is not None:
+        state = pb.ServerMessage.FromString(outgoing.payload).state
+        found.append((state.start_ts, state.instant_ts, state.snapshot_duration_ms))
+    return found
+
+
+def test_r23_r24_a_state_spans_what_it_does_for_each_observer() -> None:
+    server = FakeServer()
+    often, seldom, pulling = server.observer(), server.observer(), server.observer()
+    seldom.configure(Wish(send_state_interval_ms=2_000))
+    for emitter in (often, seldom):
+        emitter.start(STATE)
+    for n, due in ((1, [often, seldom]), (2, [often]), (3, [often, seldom])):
+        server.latest_state = LiveState(pb.State(instant_ts=10_000 + 1_000 * n), n)
+        for emitter in due:
+            emitter.offer_state(server.latest_state)
+    assert spans(often) == [
+        (10_000, 11_000, 1_000),
+        (11_000, 12_000, 1_000),
+        (12_000, 13_000, 1_000),
+    ]
+    assert spans(seldom) == [(9_000, 11_000, 2_000), (11_000, 13_000, 2_000)]
+    pulling.pull_state()
+    assert spans(pulling) == [(12_000, 13_000, 1_000)]
+
+
+def test_r24_after_states_that_were_never_sent_the_gap_shows() -> None:
+    server = FakeServer()
+    emitter = server.observer()
+    for n in range(1, 6):
+        server.latest_state = LiveState(pb.State(instant_ts=1_000 * n), n)
+        if n in (1, 5):
+            emitter.pull_state()
+            assert spans(emitter) == [(1_000 * (n - 1), 1_000 * n, 1_000)]
 
 
 class AnyObserver(RuleBasedStateMachine):

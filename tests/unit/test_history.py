@@ -69,3 +69,17 @@ def test_what_the_server_discarded_is_summed() -> None:
     history.add(message(notice=rejected))
     assert history.discarded_by_server == {"events": 4, "states": 0, "traces": 2}
     assert history.latest_state is None
+
+
+def test_a_clock_that_is_set_back_is_followed() -> None:
+    history = History()
+    for at in (10_000_000, 10_001_000):
+        history.add(state(at))
+    history.add(event(2_000_500))  # dated by the new clock already
+    history.add(state(2_001_000))
+    history.add(state(2_002_000))
+    assert [s.instant_ts for s in history.states] == [2_001_000, 2_002_000]
+    history.add(event(2_002_500))
+    assert history.events[-1].ts == 2_002_500
+    history.add(state(2_002_000 + history.retention_ms + 1))
+    assert [s.instant_ts for s in history.states] == [2_002_000 + history.retention_ms + 1]

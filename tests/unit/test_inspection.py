@@ -1,5 +1,6 @@
 import json
 
+from peepsd.cli.feed_views import inspection_lines
 from peepsd.feed.inspection import Gap, Inspection
 from peepsd.feed.pb import introspection_pb2 as pb
 from peepsd.feed.recording import Damage, Record
@@ -25,6 +26,15 @@ def test_gaps_are_what_no_state_tells_of() -> None:
         inspection.add(item)
     assert inspection.gaps == [Gap(10_100, 6_000)]
     assert inspection.span_ms == (1_000, 11_100)
+
+
+def test_a_clock_that_was_set_back_is_told() -> None:
+    inspection = Inspection()
+    for item in (state(9_000, 10_000), state(2_000, 3_000), state(3_000, 4_000)):
+        inspection.add(item)
+    assert inspection.gaps == []
+    assert inspection.to_dict()["clock_set_back"] == [{"before_instant_ts": 3_000, "by_ms": 7_000}]
+    assert "set back by 7.0 s before" in "\n".join(inspection_lines(inspection))
 
 
 def test_losses_damage_and_what_is_no_message_are_counted() -> None:

@@ -9,7 +9,7 @@ from peepsd.feed.generation import Generation
 from peepsd.feed.hub import Hub
 from peepsd.feed.modes import INTROSPECT, OBSERVER, PATHS, Path, Source
 from peepsd.feed.observer import Observer
-from peepsd.feed.outgoing import encode_event, encode_runtime, encode_state
+from peepsd.feed.outgoing import encode_event, encode_runtime
 from peepsd.feed.pb import introspection_pb2 as pb
 
 Signal, Command = pb.ClientSignal, pb.ClientCommand
@@ -37,7 +37,7 @@ def make_hub(changed: list[Settings] | None = None) -> Hub:
 
 
 def publish_state(hub: Hub, instant: int = 1) -> None:
-    hub.publish(Source.STATE, encode_state(pb.State(instant_ts=instant)))
+    hub.publish_state(pb.State(instant_ts=instant), last_s=-1, now_s=0)
 
 
 def publish_event(hub: Hub, ts: int = 1) -> None:
@@ -214,13 +214,25 @@ def test_config_is_answered_by_the_runtime_if_it_changed_or_was_refused() -> Non
     assert changed == [Settings(3_000, 60_000), Settings(500, 60_000)]
 
 
-def test_config_of_one_is_announced_to_the_others() -> None:
-    hub = make_hub()
+def test_config_of_one_is_told_to_nobody_else() -> None:
+    changes: list[Settings] = []
+    hub = make_hub(changes)
     asker, other, silent = Talk(hub), Talk(hub), Talk(hub, OBSERVER, COMMAND)
     other.received()
     asker.signal(Signal.CONFIG_EMITTER, content='{"sendStateIntervalMs": 3000}')
-    assert [m.runtime.send_state_interval_ms for m in other.received()] == [3_000]
-    assert silent.received() == []  # it has not said HELLO
+    assert (other.received(), silent.received()) == ([], [])
+    assert changes == [Settings(3_000, 60_000)]
+    assert hub.intervals_ms == {1_000, 3_000}
+    [told] = other.signal(Signal.SEND_DATA, Signal.RUNTIME)
+    assert told.runtime.send_state_interval_ms == 1_000
+
+
+def test_what_ended_is_kept_for_whoever_wants_to_hear_of_it_longest() -> None:
+    hub = make_hub()
+    asker = Talk(hub)
+    assert hub.retention_ms == 60_000
+    asker.signal(Signal.CONFIG_EMITTER, content='{"retentionPeriodMs": 90000}')
+    assert hub.retention_ms == 90_000
 
 
 def test_pause_covers_one_source_on_introspect_and_all_on_observer() -> None:

@@ -43,8 +43,6 @@ class House:
     ) -> pb.State:
         return self.builder.build(
             instant_ms=at_ms,
-            start_ms=at_ms - 1000,
-            interval_ms=1000,
             retention_ms=retention_ms,
             elapsed_s=elapsed_s,
         )

@@ -84,9 +84,7 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
             "  [default: PEEPS_HTTP, or http://127.0.0.1:9130].",
         ),
         click.option("--token", envvar="PEEPS_TOKEN", help="If peepsd wants one.  [PEEPS_TOKEN]"),
-        click.option(
-            "--interval", type=Duration(), help="Ask peepsd for a State this often (for everybody)."
-        ),
+        click.option("--interval", type=Duration(), help="Ask peepsd for a State this often."),
     ):
         command = option(command)
     return command

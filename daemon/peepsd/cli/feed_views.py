@@ -229,6 +229,13 @@ def inspection_lines(found: Inspection) -> Iterator[str]:
             for g in found.gaps
         ],
     )
+    yield from _first_of(
+        "clock         ",
+        [
+            f"set back by {duration(s.by_ms)} before {clock(s.before_instant_ts)}"
+            for s in found.set_back
+        ],
+    )
     first, last = found.connections_first_last
     yield (
         f"connections   {len(found.connection_ids)} different, {first} at first, {last} at last,"

@@ -1,7 +1,8 @@
 """What observers may set, within which limits, and how they ask for it. Pure.
 
-The settings are those of the server, one for all observers, as its Runtime is. An absurd value
-is clamped and never an error; what cannot be read at all is one (R28).
+Each observer has settings of its own, and begins with those of the server: what one asks for is
+nothing to the others. An absurd value is clamped and never an error; what cannot be read at all
+is one (R28).
 """
 
 import json
@@ -34,7 +35,7 @@ class MalformedConfiguration(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The values in force."""
+    """The values in force for one observer."""
 
     send_state_interval_ms: int = 1_000
     retention_period_ms: int = 120_000

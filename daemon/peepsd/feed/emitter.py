@@ -6,12 +6,13 @@ asked for the next message whenever there is room for one.
 """
 
 from collections import deque
+from dataclasses import replace
 from typing import Protocol
 
 from .backlog import Backlog
 from .configuration import Settings, Wish
 from .modes import PUSHABLE, Source
-from .outgoing import Outgoing, encode_notice
+from .outgoing import NOTHING, LiveState, Outgoing, encode_notice
 from .pb import introspection_pb2 as pb
 
 MAX_ANSWERS = 256
@@ -23,21 +24,28 @@ class Server(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """The values in force."""
+        """What an observer begins with."""
 
     @property
-    def runtime(self) -> Outgoing:
-        """The Runtime of now."""
+    def shortest_interval_ms(self) -> int:
+        """How often a State can be had, whatever an observer was granted; 0: as often as that."""
 
     @property
-    def latest_state(self) -> Outgoing | None:
+    def is_configurable(self) -> bool:
+        """Whether observers may have other settings."""
+
+    @property
+    def latest_state(self) -> Outgoing | LiveState | None:
         """The newest State; None before the first."""
+
+    def runtime_for(self, settings: Settings) -> Outgoing:
+        """The Runtime of now, as an observer of these settings is told it."""
 
     def greeted(self) -> None:
         """An observer has been greeted, or has said HELLO."""
 
-    def configure(self, wish: Wish, asker: "Emitter") -> Settings:
-        """Grant what can be granted; tells every other observer if that changed anything."""
+    def configured(self, settings: Settings) -> None:
+        """An observer has other settings now."""
 
 
 class Emitter:
@@ -45,6 +53,7 @@ class Emitter:
 
     def __init__(self, server: Server, max_backlog_bytes: int) -> None:
         self._server = server
+        self._granted = server.settings
         self.backlog = Backlog(max_backlog_bytes)
         self.running: set[Source] = set()
         self.paused: set[Source] = set()
@@ -53,15 +62,18 @@ class Emitter:
         self._is_runtime_due = False
         self._is_ready = False
         """A ready signal waits for a State (R6: one, however many signals came)."""
-        self._queued_state = self._sent_state = -1
-        """Sequence of the newest State that was queued (or sent), and of the newest one sent."""
+        self._queued = self._sent = NOTHING
+        """The newest State that was queued (or sent), and the newest one sent."""
         self.is_greeted = False
         """Whether it takes part: it is told of changes of the Runtime."""
 
     @property
     def settings(self) -> Settings:
-        """The server's settings in force."""
-        return self._server.settings
+        """In force for this observer."""
+        shortest_ms = self._server.shortest_interval_ms
+        if self._granted.send_state_interval_ms >= shortest_ms:
+            return self._granted
+        return replace(self._granted, send_state_interval_ms=shortest_ms)
 
     def greet(self) -> None:
         """From now on it takes part."""
@@ -95,7 +107,7 @@ class Emitter:
         self.paused.discard(source)
         self.backlog.clear(source)
         if source is Source.STATE:
-            self._queued_state = self._sent_state
+            self._queued = self._sent
         self._all_paused &= bool(self.running)
 
     def pause(self, source: Source | None) -> None:
@@ -109,8 +121,12 @@ class Emitter:
         self._all_paused &= source is not None and bool(self.paused)
 
     def configure(self, wish: Wish) -> Settings:
-        """Ask for settings; returns the effective ones."""
-        return self._server.configure(wish, self)
+        """Ask for settings of its own; returns the effective ones."""
+        granted = wish.granted(self._granted)
+        if self._server.is_configurable and granted != self._granted:
+            self._granted = granted
+            self._server.configured(self.settings)
+        return self.settings
 
     def answer(self, payload: bytes) -> None:
         """Send this to this observer alone, before any pushed data."""
@@ -119,13 +135,14 @@ class Emitter:
     # What happens.
 
     def offer(self, source: Source, outgoing: Outgoing) -> None:
-        """Something was published."""
-        if source not in self.running:
-            return
-        if source is Source.STATE:
-            self._queue_state(outgoing)
-        else:
+        """An Event or a Trace was published."""
+        if source in self.running:
             self.backlog.append(source, outgoing)
+
+    def offer_state(self, state: Outgoing | LiveState) -> None:
+        """A State was made that this observer is due."""
+        if Source.STATE in self.running:
+            self._queue_state(state)
 
     def announce_runtime(self) -> None:
         """The Runtime changed (R20, R28, R29)."""
@@ -159,7 +176,7 @@ class Emitter:
             return self._answers.popleft()
         if self._is_runtime_due:
             self._is_runtime_due = False
-            return self._server.runtime
+            return self._server.runtime_for(self.settings)
         if self._is_notice_due:
             return self._discard_notice()
         if self._is_pull_due:
@@ -171,12 +188,13 @@ class Emitter:
 
     def expire(self, now: float) -> None:
         """Discard what is older than the retention period (R16)."""
-        self.backlog.expire(now - self._server.settings.retention_period_ms / 1000)
+        self.backlog.expire(now - self.settings.retention_period_ms / 1000)
 
-    def _queue_state(self, state: Outgoing) -> None:
-        if state.sequence > self._queued_state:
-            self._queued_state = state.sequence
-            self.backlog.append(Source.STATE, state)
+    def _queue_state(self, state: Outgoing | LiveState) -> None:
+        if state.sequence > self._queued.sequence:
+            outgoing = state.since(self._queued, self.settings.send_state_interval_ms)
+            self._queued = outgoing.told
+            self.backlog.append(Source.STATE, outgoing)
 
     @property
     def _is_pull_due(self) -> bool:
@@ -184,20 +202,22 @@ class Emitter:
         if not self._is_ready or Source.STATE in self.running - self.paused:
             return False
         latest = self._server.latest_state
-        is_new = latest is not None and latest.sequence > self._sent_state
+        is_new = latest is not None and latest.sequence > self._sent.sequence
         return is_new or self.backlog.holds([Source.STATE])
 
     def _pulled_state(self) -> Outgoing | None:
         """The next State in order: a paused emitter's queue comes before the latest."""
-        state = self.backlog.pop([Source.STATE]) or self._server.latest_state
+        state, latest = self.backlog.pop([Source.STATE]), self._server.latest_state
+        if state is None and latest is not None:
+            state = latest.since(self._sent, self.settings.send_state_interval_ms)
         if state is not None:
             self._note_sent(state)
         return state
 
     def _note_sent(self, state: Outgoing) -> None:
         self._is_ready = False
-        self._sent_state = state.sequence
-        self._queued_state = max(self._queued_state, state.sequence)
+        self._sent = state.told
+        self._queued = max(self._queued, self._sent)
 
     @property
     def _is_notice_due(self) -> bool:

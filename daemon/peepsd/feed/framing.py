@@ -31,13 +31,12 @@ class Framing(enum.Enum):
     PREFIXED = "prefixed"
 
 
-def fnv1a(data: bytes) -> int:
-    """The 32-bit FNV-1a checksum of `data`.
+def fnv1a(data: bytes, checksum: int = _OFFSET_BASIS) -> int:
+    """The 32-bit FNV-1a checksum of `data`, or of what had `checksum` and `data` after it.
 
     Four bytes at a time: the value is cut to 32 bits after each four only, which changes
     nothing, because what is cut never reaches the lower bits.
     """
-    checksum = _OFFSET_BASIS
     whole = len(data) & ~3
     bytes_ = iter(data[:whole])
     for a, b, c, d in zip(bytes_, bytes_, bytes_, bytes_, strict=True):
@@ -48,14 +47,26 @@ def fnv1a(data: bytes) -> int:
     return checksum
 
 
-def record(message: bytes) -> bytes:
-    """One record: checksum, length, message."""
-    return RECORD_HEADER.pack(fnv1a(message), len(message)) + message
+def record(message: bytes, checksum: int | None = None) -> bytes:
+    """One record: checksum (made here unless it is given), length, message."""
+    if checksum is None:
+        checksum = fnv1a(message)
+    return RECORD_HEADER.pack(checksum, len(message)) + message
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes lengths."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def prefixed(messages: Iterable[bytes]) -> bytes:
     """One prefixed frame that holds these messages."""
-    return VERSION_BYTES + b"".join(map(record, messages))
+    return VERSION_BYTES + b"".join(record(message) for message in messages)
 
 
 def websocket_frame(payload: bytes) -> bytes:

@@ -33,6 +33,7 @@ class History:
             case "response":
                 self._retain(message.response.effective_config.retention_period_ms)
             case "state":
+                self._follow_clock(message.state.instant_ts)
                 self.states.append(message.state)
                 self._advance(message.state.instant_ts)
             case "event":
@@ -41,7 +42,7 @@ class History:
                 self._advance(message.event.ts)
             case "trace":
                 self.traces.append(message.trace)
-                self._advance(message.trace.completed_ns // 1_000_000)
+                self._advance(_completed_ms(message.trace))
             case "notice":
                 self._note(message.notice)
 
@@ -59,6 +60,14 @@ class History:
         self.newest_ms = max(self.newest_ms, at_ms)
         self._discard()
 
+    def _follow_clock(self, instant_ms: int) -> None:
+        """Where the server's clock was set back, what it dated later has no place in time now."""
+        if self.states and instant_ms < self.states[-1].instant_ts:
+            self.newest_ms = instant_ms
+            self.states = deque(s for s in self.states if s.instant_ts <= instant_ms)
+            self.events = deque(e for e in self.events if e.ts <= instant_ms)
+            self.traces = deque(t for t in self.traces if _completed_ms(t) <= instant_ms)
+
     def _discard(self) -> None:
         """Drop what is older than the retention period. Events are not in order of their time,
         so an old one may stay behind a younger one until that goes too."""
@@ -67,7 +76,7 @@ class History:
             self.states.popleft()
         while self.events and self.events[0].ts < oldest:
             self.events.popleft()
-        while self.traces and self.traces[0].completed_ns // 1_000_000 < oldest:
+        while self.traces and _completed_ms(self.traces[0]) < oldest:
             self.traces.popleft()
 
     def _note(self, notice: pb.ServerNotice) -> None:
@@ -75,3 +84,7 @@ class History:
             self.discarded_by_server["events"] += notice.discarded_events
             self.discarded_by_server["states"] += notice.discarded_states
             self.discarded_by_server["traces"] += notice.discarded_traces
+
+
+def _completed_ms(trace: pb.Trace) -> int:
+    return trace.completed_ns // 1_000_000

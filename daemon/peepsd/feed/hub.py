@@ -1,20 +1,21 @@
 """All observers of one feed, and what is published to them.
 
-Decides the order of what is published, that everything is encoded once for all, who is told of
-a new Runtime, and how many observers there may be. Refuses to know WebSockets and where the
-data comes from: a live daemon and a recording feed it alike.
+Decides the order of what is published, that everything is encoded once for all, who is due a
+State, who is told of a new Runtime, and how many observers there may be. Refuses to know
+WebSockets and where the data comes from: a live daemon and a recording feed it alike.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .configuration import Settings, Wish
-from .emitter import Emitter
+from . import rhythm
+from .configuration import Settings
 from .generation import Generation
 from .modes import Path, Source
 from .observer import Observer
-from .outgoing import Outgoing
+from .outgoing import LiveState, Outgoing
+from .pb import introspection_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +54,45 @@ class Hub:
         on_configured: Callable[[Settings], None] | None = None,
         on_greeted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_configured` None: the settings cannot be changed (a recording's)."""
+        """`settings` are what an observer begins with. `on_configured` is told of those that one
+        has asked for; None: there are no others (a recording's)."""
         self.limits = limits or Limits()
         self.discarded = 0
         """Messages that departed observers lost."""
         self._make_runtime = make_runtime
         self._on_configured = on_configured
         self.greeted = on_greeted
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._wakes: dict[Observer, Wake] = {}
         self._sequence = 0
         self._runtime = Outgoing(make_runtime(settings), Source.RUNTIME)
-        self._latest_state: Outgoing | None = None
+        self.shortest_interval_ms = 0
+        """How often a State can be had; 0: as often as observers were granted."""
+        self.latest_state: Outgoing | LiveState | None = None
+        """The newest one."""
 
     @property
-    def settings(self) -> Settings:
-        """The values in force."""
-        return self._settings
+    def is_configurable(self) -> bool:
+        """Whether observers may have settings of their own."""
+        return self._on_configured is not None
+
+    def runtime_for(self, settings: Settings) -> Outgoing:
+        """The Runtime of now, as an observer of these settings is told it."""
+        if settings == self.settings:
+            return self._runtime
+        return Outgoing(self._make_runtime(settings), Source.RUNTIME)
 
     @property
-    def runtime(self) -> Outgoing:
-        """The Runtime of now."""
-        return self._runtime
+    def intervals_ms(self) -> set[int]:
+        """How often observers want a State; empty: there are none."""
+        return {observer.emitter.settings.send_state_interval_ms for observer in self._wakes}
 
     @property
-    def latest_state(self) -> Outgoing | None:
-        """The newest State; None before the first."""
-        return self._latest_state
+    def retention_ms(self) -> int:
+        """How long somebody wants to hear of what has ended."""
+        observers = [observer.emitter.settings for observer in self._wakes]
+        return max(s.retention_period_ms for s in [*observers, self.settings])
 
     @property
     def has_observers(self) -> bool:
@@ -115,41 +127,57 @@ class Hub:
         return any(source in observer.emitter.running for observer in self._wakes)
 
     def publish(self, source: Source, payload: bytes) -> None:
-        """Give everybody who asked for it a new State, Event or Trace."""
+        """Give everybody who asked for it a new Event or Trace, or a State that was recorded."""
         self._sequence += 1
         outgoing = Outgoing(payload, source, self._sequence, self._clock())
         if source is Source.STATE:
-            self._latest_state = outgoing
+            self.latest_state = outgoing
+        for observer, wake in self._wakes.items():
+            if source is Source.STATE:
+                observer.emitter.offer_state(outgoing)
+            else:
+                observer.emitter.offer(source, outgoing)
+            if observer.emitter.has_work:
+                wake()
+
+    def publish_state(self, state: pb.State, last_s: float, now_s: float) -> None:
+        """A State was made: push it to those who have become due since `last_s`, and let
+        everybody pull it. Each is told what it spans for itself."""
+        self._sequence += 1
+        live = self.latest_state = LiveState(state, self._sequence, self._clock())
         for observer, wake in self._wakes.items():
             emitter = observer.emitter
-            emitter.offer(source, outgoing)
+            if rhythm.is_due(last_s, now_s, emitter.settings.send_state_interval_ms):
+                emitter.offer_state(live)
             if emitter.has_work:
                 wake()
 
-    def renew_runtime(self, except_for: Emitter | None = None) -> None:
+    def renew_runtime(self) -> None:
         """The Runtime changed; tell everybody who has been greeted (R20, R29)."""
-        self._runtime = Outgoing(self._make_runtime(self._settings), Source.RUNTIME)
+        self._runtime = Outgoing(self._make_runtime(self.settings), Source.RUNTIME)
         for observer, wake in self._wakes.items():
-            if observer.emitter is not except_for:
+            observer.emitter.announce_runtime()
+            if observer.emitter.has_work:
+                wake()
+
+    def mandate(self, shortest_interval_ms: int) -> None:
+        """States can be had as often as this; tell those for whom that changes anything (R29)."""
+        before = {observer: observer.emitter.settings for observer in self._wakes}
+        self.shortest_interval_ms = shortest_interval_ms
+        for observer, wake in self._wakes.items():
+            if observer.emitter.settings != before[observer]:
                 observer.emitter.announce_runtime()
-                if observer.emitter.has_work:
-                    wake()
+                wake()
 
     def replace_runtime(self, payload: bytes) -> None:
         """Another Runtime as it is (a recording's next one)."""
         self._make_runtime = lambda _settings: payload
         self.renew_runtime()
 
-    def configure(self, wish: Wish, asker: Emitter) -> Settings:
-        """Grant what the limits allow; others are told if that changed anything."""
-        if self._on_configured is None:
-            return self._settings
-        granted = wish.granted(self._settings)
-        if granted != self._settings:
-            self._settings = granted
-            self.renew_runtime(except_for=asker)
-            self._on_configured(granted)
-        return granted
+    def configured(self, settings: Settings) -> None:
+        """An observer has these settings now."""
+        if self._on_configured is not None:
+            self._on_configured(settings)
 
     def expire(self) -> None:
         """Let go of what is too old in every backlog, also of those that take nothing."""

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from .pb import introspection_pb2 as pb
 from .recording import Damage, Record
-from .timing import StateTimes, gap_before, state_times
+from .timing import StateTimes, gap_before, set_back_before, state_times
 
 _MAX_ID_BYTES = 64
 
@@ -23,6 +23,15 @@ class Gap:
 
     before_instant_ts: int
     missing_ms: int
+
+
+@dataclass(slots=True)
+class SetBack:
+    """The recorded server's clock went back."""
+
+    before_instant_ts: int
+    by_ms: int
+    """At least."""
 
 
 @dataclass(slots=True)
@@ -42,6 +51,7 @@ class Inspection:
     events_out_of_order: int = 0
     instant_ts: tuple[int, int] = (0, 0)
     gaps: list[Gap] = field(default_factory=list)
+    set_back: list[SetBack] = field(default_factory=list)
     connection_rows: int = 0
     stream_rows: int = 0
     connection_ids: set[bytes] = field(default_factory=set)
@@ -116,6 +126,9 @@ class Inspection:
                 {"before_instant_ts": g.before_instant_ts, "missing_ms": g.missing_ms}
                 for g in self.gaps
             ],
+            "clock_set_back": [
+                {"before_instant_ts": s.before_instant_ts, "by_ms": s.by_ms} for s in self.set_back
+            ],
             "connections": {
                 "rows": self.connection_rows,
                 "unique": len(self.connection_ids),
@@ -156,8 +169,11 @@ class Inspection:
         self.connections_first_last = (first, len(connections))
         self.instant_ts = _widened(self.instant_ts, state.instant_ts)
         times = state_times(state)
-        if self._last_times is not None and (gap := gap_before(times, self._last_times)):
-            self.gaps.append(Gap(state.instant_ts, gap))
+        if self._last_times is not None:
+            if gap := gap_before(times, self._last_times):
+                self.gaps.append(Gap(state.instant_ts, gap))
+            if by_ms := set_back_before(times, self._last_times):
+                self.set_back.append(SetBack(state.instant_ts, by_ms))
         self._last_times = times
         self.traffic = state.traffic
         buckets = state.subsystems.dht.buckets

@@ -1,7 +1,7 @@
 """The feed of a live daemon: happenings and the registry, told to a hub.
 
-Decides when States are made (every interval, as long as anybody listens) and which happening
-becomes which message. Costs next to nothing while nobody observes. Refuses to know how
+Decides that States are made as long as anybody listens, and which happening becomes which
+message. Costs next to nothing while nobody observes. Refuses to know how
 processes are asked and where graphs are stored.
 """
 
@@ -16,14 +16,15 @@ import trio
 
 from ..core.happenings import Bus, ConfigChanged, Happening, SnapshotCompleted
 from ..core.registry import Registry
+from . import rhythm
 from .configuration import Settings
 from .events import Catalogue, trace_of
 from .hub import Clock, Hub, Limits
 from .modes import Source
-from .outgoing import encode_event, encode_runtime, encode_state, encode_trace
+from .outgoing import encode_event, encode_runtime, encode_trace
 from .pb import introspection_pb2 as pb
 from .state_builder import StateBuilder
-from .timing import times_of_next
+from .timing import next_instant
 
 IMPLEMENTATION = "peeps-python"
 
@@ -53,11 +54,13 @@ class LiveFeed:
         limits: Limits | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         clock: Clock = trio.current_time,
+        cpu_clock: Clock = time.thread_time,
     ) -> None:
         self._bus = bus
         self._identity = identity
         self._now_ns = now_ns
-        self._clock = clock
+        self._clock, self._cpu_clock = clock, cpu_clock
+        self._budget = rhythm.Budget()
         self._builder = StateBuilder(registry)
         self._catalogue = Catalogue()
         self.hub = Hub(
@@ -67,55 +70,62 @@ class LiveFeed:
             limits=limits,
             on_configured=self._on_configured,
         )
-        self._previous_ms: int | None = None
-        self._previous_interval_ms = 0
+        self._instant_ms: int | None = None
         self._made_at = float("-inf")
-        self._due_at = float("-inf")
+        self._beat_at = self._beat_ended_at = 0.0
+        """When the last State was made, and the last one for those who were due."""
         self._changed = trio.Event()
         bus.subscribe(self._on_happening)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Hub]:
         """The hub for one more observer, with a State to greet it."""
-        if self._clock() >= self._due_at:
-            self.make_state()  # nobody has listened for a while
+        now = self._clock()
+        if not self.hub.has_observers:
+            self._beat_at = self._beat_ended_at = now
+        if now - self._made_at >= self.hub.settings.send_state_interval_ms / 1000:
+            self.make_state()  # nobody has listened for a while, or nobody so often
         self._wake()
         yield self.hub
 
     async def run(self) -> None:
-        """Make a State every interval while anybody listens. Runs until cancelled."""
+        """Make States when observers are due, as long as there are any. Runs until cancelled."""
         while True:
             self._changed = trio.Event()
-            wait_s = self._due_at - self._clock() if self.hub.has_observers else float("inf")
+            due_s = rhythm.next_beat(self._beat_ended_at, self.hub.intervals_ms)
+            wait_s = due_s - self._clock()
             if wait_s <= 0:
-                self.make_state()
-                self.hub.expire()
+                self._beat()
                 continue
             with trio.move_on_after(wait_s):
                 await self._changed.wait()
 
     def make_state(self) -> None:
-        """Publish what is true now."""
-        settings = self.hub.settings
-        interval_ms = settings.send_state_interval_ms
+        """Have a State of now to be pulled; it is pushed to nobody, because nobody is due."""
+        now = self._clock()
+        self._make_state(now, due_since_s=now)
+
+    def _beat(self) -> None:
+        now, cpu_s = self._clock(), self._cpu_clock()
+        self._make_state(now, due_since_s=self._beat_at)
+        if self._budget.spend(self._cpu_clock() - cpu_s):
+            shortest_ms = self._budget.shortest_ms
+            log.info("States are as rare as they are expensive", shortest_interval_ms=shortest_ms)
+            self.hub.mandate(shortest_ms)
+        # What fell due while it was made is passed over: hurrying after it would be all we do.
+        self._beat_at, self._beat_ended_at = now, self._clock()
+        self.hub.expire()
+
+    def _make_state(self, now_s: float, due_since_s: float) -> None:
         now_ms = self._now_ns() // 1_000_000
-        instant_ms, start_ms = times_of_next(
-            now_ms, self._previous_ms, interval_ms, self._previous_interval_ms
-        )
-        made_at, is_first = self._clock(), self._previous_ms is None
-        self._previous_ms, self._previous_interval_ms = instant_ms, interval_ms
+        self._instant_ms = next_instant(now_ms, self._instant_ms)
         state = self._builder.build(
-            instant_ms=instant_ms,
-            start_ms=start_ms,
-            interval_ms=interval_ms,
-            retention_ms=settings.retention_period_ms,
-            elapsed_s=interval_ms / 1000 if is_first else made_at - self._made_at,
+            instant_ms=self._instant_ms,
+            retention_ms=self.hub.retention_ms,
+            elapsed_s=now_s - self._made_at,
         )
-        self.hub.publish(Source.STATE, encode_state(state))
-        self._made_at = made_at
-        self._due_at = max(self._due_at + interval_ms / 1000, self._made_at)
-        if self._due_at - self._made_at < interval_ms / 2000:  # behind: do not hurry after it
-            self._due_at = self._made_at + interval_ms / 1000
+        self._made_at = now_s
+        self.hub.publish_state(state, due_since_s, now_s)
 
     def statistics(self) -> dict[str, int]:
         """For /metrics and /health."""
@@ -137,7 +147,6 @@ class LiveFeed:
             self.hub.publish(Source.TRACE, encode_trace(trace_of(happening)))
 
     def _on_configured(self, settings: Settings) -> None:
-        self._due_at = self._made_at + settings.send_state_interval_ms / 1000
         self._wake()
         self._bus.publish(ConfigChanged(self._now_ns(), asdict(settings)))
 

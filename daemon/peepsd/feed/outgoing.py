@@ -1,15 +1,33 @@
 """A message on its way to observers: encoded once, shared by all of them.
 
-Decides when checksum and frame are made (on first need, once). Refuses to know who gets it.
+Decides when checksum and frame are made (on first need, once), and how a State that was made
+for all is told to each since its own last one. Refuses to know who gets it.
 """
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import NamedTuple
 
-from .framing import record, websocket_frame
+from .framing import fnv1a, record, varint, websocket_frame
 from .modes import Source
 from .pb import introspection_pb2 as pb
+from .timing import start_of
 
 VERSION = pb.Version(version=1)
+_STATE_HEAD = pb.ServerMessage(version=VERSION).SerializeToString() + b"\x12"  # field 2: state
+
+
+class Told(NamedTuple):
+    """Which State an observer was told."""
+
+    sequence: int
+    instant_ms: int = 0
+    interval_ms: int = 0
+    """The observer's, when it was."""
+
+
+NOTHING = Told(-1)
+"""It has not been told any."""
 
 
 class Outgoing:
@@ -24,6 +42,12 @@ class Outgoing:
         self.sequence = sequence
         self.at = at
         """When it was published, on the caller's monotonic clock (s)."""
+        self.told = Told(sequence)
+        """Of a State."""
+
+    def since(self, last: Told, interval_ms: int) -> "Outgoing":
+        """A State that is complete, as a recorded one is, is the same for every observer."""
+        return self
 
     @cached_property
     def record(self) -> bytes:
@@ -36,9 +60,48 @@ class Outgoing:
         return websocket_frame(self.payload)
 
 
-def encode_state(state: pb.State) -> bytes:
-    """A State as a server message."""
-    return pb.ServerMessage(version=VERSION, state=state).SerializeToString()
+class LiveState:
+    """A State made for all observers. What it spans differs between them, and is told by its
+    last two fields; what comes before is encoded, and its checksum made, once."""
+
+    def __init__(self, state: pb.State, sequence: int = 0, at: float = 0.0) -> None:
+        """`state` has no start_ts and no snapshot_duration_ms. For the rest see Outgoing."""
+        self.instant_ms = state.instant_ts
+        self.sequence = sequence
+        self.at = at
+        self._body = state.SerializeToString()
+        self._spans: dict[tuple[int, int], Outgoing] = {}
+        self._checksums: dict[bytes, int] = {}
+
+    def since(self, last: Told, interval_ms: int) -> Outgoing:
+        """As it is told to an observer of this interval that was told `last` before it."""
+        start_ms = start_of(self.instant_ms, last.instant_ms, interval_ms, last.interval_ms)
+        span = (start_ms, interval_ms)
+        if span not in self._spans:
+            end = pb.State(start_ts=start_ms, snapshot_duration_ms=interval_ms)
+            self._spans[span] = self._ending(end.SerializeToString(), interval_ms)
+        return self._spans[span]
+
+    def checksum_of(self, head: bytes, end: bytes) -> int:
+        """That of the message `head`, this State and `end`."""
+        if head not in self._checksums:
+            self._checksums[head] = fnv1a(head + self._body)
+        return fnv1a(end, self._checksums[head])
+
+    def _ending(self, end: bytes, interval_ms: int) -> Outgoing:
+        head = _STATE_HEAD + varint(len(self._body) + len(end))
+        outgoing = _SpannedState(head + self._body + end, Source.STATE, self.sequence, self.at)
+        outgoing.told = Told(self.sequence, self.instant_ms, interval_ms)
+        outgoing.make_checksum = partial(self.checksum_of, head, end)
+        return outgoing
+
+
+class _SpannedState(Outgoing):
+    make_checksum: Callable[[], int]
+
+    @cached_property
+    def record(self) -> bytes:
+        return record(self.payload, self.make_checksum())
 
 
 def encode_runtime(runtime: pb.Runtime) -> bytes:

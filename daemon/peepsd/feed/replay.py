@@ -147,7 +147,7 @@ class ReplayFeed:
 
     def _renew(self, hub: Hub, runtime: pb.Runtime) -> None:
         payload = encode_runtime(_completed(runtime, self._recording.settings))
-        if payload != hub.runtime.payload:  # the first one has been greeted with
+        if payload != hub.runtime_for(hub.settings).payload:  # the first one has been greeted with
             hub.replace_runtime(payload)
 
 

@@ -17,6 +17,7 @@ from ..core.happenings import (
 from ..core.registry import Peer, Registry
 from .multiaddr import multiaddr
 from .pb import introspection_pb2 as pb
+from .timing import SET_BACK_MS
 
 MAX_CLOSED = 256
 """Connections that have ended and are still shown; older ones give way."""
@@ -73,17 +74,20 @@ class StateBuilder:
         self,
         *,
         instant_ms: int,
-        start_ms: int,
-        interval_ms: int,
         retention_ms: int,
         elapsed_s: float,
     ) -> pb.State:
-        """The State of this instant. `elapsed_s`: since the one before, for the bandwidths, on a
-        clock that nobody sets."""
+        """The State of this instant, without what it spans. `elapsed_s`: since the one before,
+        for the bandwidths, on a clock that nobody sets."""
         self._catch_up(instant_ms)
-        while self._closed and self._closed[0].timeline.close_ts < instant_ms - retention_ms:
+        while self._closed and not (
+            # later: it left before the clock was set back, and nobody knows how long ago
+            instant_ms - retention_ms
+            <= self._closed[0].timeline.close_ts
+            <= instant_ms + SET_BACK_MS
+        ):
             self._closed.popleft()
-        state = pb.State(instant_ts=instant_ms, start_ts=start_ms, snapshot_duration_ms=interval_ms)
+        state = pb.State(instant_ts=instant_ms)
         state.subsystems.connections.extend(self._closed)
         state.subsystems.connections.extend(
             _refresh(seen, instant_ms, elapsed_s) for seen in self._open.values()

@@ -9,6 +9,8 @@ from .pb import introspection_pb2 as pb
 
 _JITTER = 1.5
 """A State that comes up to this many intervals after its predecessor leaves no gap."""
+SET_BACK_MS = 1_000
+"""A clock that is behind the last State by less is waited for: it was set right."""
 
 
 class StateTimes(NamedTuple):
@@ -19,22 +21,31 @@ class StateTimes(NamedTuple):
     duration: int
 
 
-def times_of_next(
-    now_ms: int, previous_ms: int | None, interval_ms: int, previous_interval_ms: int = 0
-) -> tuple[int, int]:
-    """(instant_ts, start_ts) of the State made now.
+def next_instant(now_ms: int, previous_ms: int | None) -> int:
+    """instant_ts of the State made now, whose predecessor's was `previous_ms`.
 
-    It starts where its predecessor ended (`previous_ms`), unless nothing was collected for a
-    while: then one interval before its instant, and the distance between the two tells of the
-    gap. That the interval was longer when the predecessor was made is none. Instants rise even
-    where the clock steps back.
+    Instants rise, also where the clock is set back a little. Where it is set back for good they
+    follow it at once: a State tells when it was made, and hours of instants that creep after
+    each other would tell nothing.
     """
-    if previous_ms is None:
-        return now_ms, now_ms - interval_ms
-    instant = max(now_ms, previous_ms + 1)
-    if instant - previous_ms <= max(interval_ms, previous_interval_ms) * _JITTER:
-        return instant, previous_ms
-    return instant, instant - interval_ms
+    if previous_ms is None or now_ms <= previous_ms - SET_BACK_MS:
+        return now_ms
+    return max(now_ms, previous_ms + 1)
+
+
+def start_of(instant_ms: int, previous_ms: int, interval_ms: int, previous_interval_ms: int) -> int:
+    """start_ts of a State, for somebody who was told that of `previous_ms` before (R24).
+
+    It starts where its predecessor ended, unless nothing was told for a while: then one interval
+    before its instant, and the distance between the two tells of the gap. That the interval was
+    longer when the predecessor was made is none. Where the clock was set back, the predecessor
+    ended at no time that the new clock knows, and the State starts one interval before its
+    instant as the first one does.
+    """
+    elapsed_ms = instant_ms - previous_ms
+    if 0 < elapsed_ms <= max(interval_ms, previous_interval_ms) * _JITTER:
+        return previous_ms
+    return max(instant_ms - interval_ms, 0)
 
 
 def state_times(state: pb.State) -> StateTimes:
@@ -57,3 +68,8 @@ def gap_before(times: StateTimes, previous: StateTimes) -> int:
     """
     gap = times.start - previous.end
     return gap if gap > times.duration / 2 else 0
+
+
+def set_back_before(times: StateTimes, previous: StateTimes) -> int:
+    """By how much at least the clock was set back between two consecutive States; 0: it was not."""
+    return max(previous.end - times.end, 0)
