@@ -307,6 +307,72 @@ def test_an_old_request_is_told_at_both_ends(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("seconds_apart", "before", "now", "said"),
+    [
+        (None, {}, {}, None),  # one snapshot, and the kernel does not tell
+        (None, {}, {"quiet_s": 42.0}, "has waited for at least 42 s for task 'serve'"),
+        (None, {}, {"quiet_s": 4.0}, None),
+        (None, {}, {"quiet_s": 42.0, "accepted": True}, None),  # waits for the next request
+        (60, {"quiet_s": 1.0}, {"quiet_s": 61.0}, "at least 61 s"),
+        (60, {"quiet_s": 1.0}, {"quiet_s": 61.0, "accepted": True}, "at least 60 s"),
+        (60, {}, {"quiet_s": 0.1}, None),  # something has just moved
+        (60, {"bytes_sent": 10}, {"bytes_sent": 20}, None),
+        (60, {"bytes_received": 10}, {"bytes_received": 10}, "at least 60 s"),
+    ],
+)
+def test_what_the_kernel_counts_tells_an_old_request_from_a_new_one(
+    tmp_path: Path,
+    seconds_apart: int | None,
+    before: dict[str, Any],
+    now: dict[str, Any],
+    said: str | None,
+) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    ours, theirs = "socket:tcp:1.1.1.1:5>2.2.2.2:80", "socket:tcp:2.2.2.2:80>1.1.1.1:5"
+    seen = [(1, START_NS, before)] if seconds_apart is not None else []
+    for number, at_ns, told in (*seen, (2, START_NS + (seconds_apart or 0) * SECOND, now)):
+        s = SnapshotBuilder(db, number, at_ns)
+        s.process("web", 1)
+        s.process("db", 2)
+        s.node("task:web-1/1", "web-1", "call", at="/w.py:1 call")
+        s.node("task:db-2/1", "db-2", "serve", at="/d.py:1 serve")
+        s.node("notify:db-2/1", "db-2")
+        s.node(ours, "web-1", **told)
+        s.node(f"{ours}:waited", "web-1", **told)
+        s.node(theirs, "db-2")
+        s.chain("task:web-1/1", f"{ours}:waited", theirs, "task:db-2/1", "notify:db-2/1")
+    db.close()
+    found = ask(tmp_path / "d.sqlite", "check")["findings"]
+    sentences = [f["sentence"] for f in found if f["kind"] == "old-request"]
+    assert [said in sentence for sentence in sentences] == ([True] if said else [])
+
+
+def test_for_how_long_a_connection_has_been_quiet_is_told(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("web", 1)
+    s.process("db", 2)
+    ours, theirs = "socket:tcp:1.1.1.1:5>2.2.2.2:80", "socket:tcp:2.2.2.2:80>1.1.1.1:5"
+    s.node("task:web-1/1", "web-1", "call")
+    s.node("task:web-1/2", "web-1", "fetch")
+    s.node("task:db-2/1", "db-2", "serve")
+    s.node(ours, "web-1", quiet_s=200.0)
+    s.node(theirs, "db-2")
+    outside = s.node("socket:tcp:1.1.1.1:6>9.9.9.9:80", "web-1", quiet_s=4.24)
+    s.chain("task:web-1/1", ours, theirs, "task:db-2/1", "notify:db-2/1")
+    s.edge("task:web-1/2", outside)
+    db.close()
+    why = ask(tmp_path / "d.sqlite", "why", subject="call")
+    assert "> 2.2.2.2:80" not in why["sentence"]
+    assert "over the connection 1.1.1.1:5 to 2.2.2.2:80 (quiet for 3 min 20 s)" in why["sentence"]
+    why = ask(tmp_path / "d.sqlite", "why", subject="fetch")
+    assert why["sentence"].endswith(
+        "the other end of the connection is no connected process,"
+        " and nothing has gone over it for 4.2 s."
+    )
+
+
 def two_snapshots(path: Path, fill: Any) -> dict[str, Any]:
     """What a check confirms of two snapshots of one process; `fill` gets each one's number."""
     db = new_database(path)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from ..awaitables import slots
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
-from . import socket_table
+from . import socket_table, tcp_progress
 from .connections import ConnectionFinder, Handle
 from .frame_values import View
 from .socket_addresses import Pair, ip_address
@@ -43,6 +43,7 @@ _READERS = frozenset(("receive", "read", "recv", "receive_some", "readline", "_w
 _MAX_ARGUMENTS = 4
 _MAX_BARREN = 3
 _LOOK_AT_FILES_S = 0.05
+_ASK_FOR_PROGRESS_S = 0.05
 
 
 def collector() -> "Sockets":
@@ -73,6 +74,9 @@ class Sockets:
         self._resolver = Resolver()
         self._sightings: dict[Ref, Sighting] = {}
         self._scope = ""
+        self._rows: dict[Pair, socket_table.KernelSocket] = {}
+        self._progress: dict[Pair, tcp_progress.Progress] = {}
+        self._listening: set[str] = set()
 
     def applies(self) -> bool:
         return True
@@ -183,8 +187,37 @@ class Sockets:
 
     def build(self, captured: dict[Ref, Sighting], graph: Graph, seen: Seen) -> None:
         table = socket_table.tcp_sockets()
-        rows = {row.pair: row for _, row in table}
-        self._build_all(graph, table, rows)
+        own = socket_table.own_socket_inodes(_LOOK_AT_FILES_S) if table else set()
+        mine = [row for inode, row in table if inode in own]
+        self._rows = {row.pair: row for _, row in table}
+        self._listening = {row.pair.local.port for row in mine if row.state == "listening"}
+        self._ask_for_progress(captured, mine, graph)
+        self._build_all(graph, table, mine)
+        self._build_sightings(captured, graph)
+        self._resolver.forget_the_dead()
+        self._rows, self._progress = {}, {}
+
+    def _ask_for_progress(
+        self,
+        captured: dict[Ref, Sighting],
+        mine: Sequence[socket_table.KernelSocket],
+        graph: Graph,
+    ) -> None:
+        """Of the connections that somebody waits for or serves first; there may not be time for
+        all."""
+        used = [
+            self._resolver.pair(handle)
+            for sighting in list(captured.values())
+            if sighting.op != "accept"
+            for handle in (sighting.waits_on, sighting.serves)
+        ]
+        others = [row.pair for row in mine if row.state != "listening"]
+        pairs = [p for p in dict.fromkeys([*used, *others]) if p is not None and p.family == "tcp"]
+        if pairs:
+            self._progress, untold = tcp_progress.ask(pairs, _ASK_FOR_PROGRESS_S)
+            graph.node("process", "self", tcp_progress_untold=untold)
+
+    def _build_sightings(self, captured: dict[Ref, Sighting], graph: Graph) -> None:
         served: dict[Pair, list[tuple[Ref, Sighting]]] = {}
         for ref, sighting in list(captured.items()):
             if sighting.op == "accept":
@@ -192,25 +225,23 @@ class Sockets:
                 continue
             waited = self._resolver.pair(sighting.waits_on)
             if waited is not None and not _is_merely_sending(ref, sighting):
-                self._build_wait(graph, graph.ref(ref), waited, sighting.op, rows)
+                self._build_wait(graph, graph.ref(ref), waited, sighting.op)
             pair = self._resolver.pair(sighting.serves)
             if pair is not None:
-                self._end(graph, pair, rows)
+                self._end(graph, pair)
                 if pair != waited or sighting.op != READ:
                     served.setdefault(pair, []).append((ref, sighting))
         for pair, servers in served.items():
             self._build_servers(graph, pair, servers)
-        self._resolver.forget_the_dead()
 
     def _build_all(
         self,
         graph: Graph,
         table: list[tuple[int, socket_table.KernelSocket]],
-        rows: dict[Pair, socket_table.KernelSocket],
+        mine: Sequence[socket_table.KernelSocket],
     ) -> None:
         """Every connection of this process, so that whoever waits for one finds it, and those
         that wait to be accepted."""
-        own = socket_table.own_socket_inodes(_LOOK_AT_FILES_S) if table else set()
         listeners = {
             row.pair.local.port: graph.node(
                 "net_accept",
@@ -219,14 +250,15 @@ class Sockets:
                 local=row.pair.local.text,
                 not_accepted=row.unread_bytes,
             )
-            for inode, row in table
-            if inode in own and row.state == "listening"
+            for row in mine
+            if row.state == "listening"
         }
+        for row in mine:
+            if row.state != "listening":
+                self._end(graph, row.pair)
         for inode, row in table:
-            if inode in own and row.state != "listening":
-                self._end(graph, row.pair, rows)
-            elif inode == 0 and row.state == "established" and row.pair.local.port in listeners:
-                end = self._end(graph, row.pair, rows)
+            if inode == 0 and row.state == "established" and row.pair.local.port in listeners:
+                end = self._end(graph, row.pair)
                 graph.node_by_id(end, "socket", None, {"state": "not accepted"})
                 graph.edge(end, listeners[row.pair.local.port], "needs", relation="accepted by")
 
@@ -236,27 +268,21 @@ class Sockets:
             end = pair.id(self._scope)
             graph.edge(end, graph.ref(ref), "needs", relation="served by", inferred="its stack")
 
-    def _build_wait(
-        self,
-        graph: Graph,
-        node: str,
-        pair: Pair,
-        op: str | None,
-        rows: dict[Pair, socket_table.KernelSocket],
-    ) -> None:
-        self._end(graph, pair, rows)
+    def _build_wait(self, graph: Graph, node: str, pair: Pair, op: str | None) -> None:
+        self._end(graph, pair)
         waited = graph.node_by_id(
             pair.id(self._scope) + ":waited",
             "socket",
             f"{pair.family} to {pair.remote.text}",
-            {"local": pair.local.text, "remote": pair.remote.text, "role": "waited for"},
+            {"local": pair.local.text, "remote": pair.remote.text, "role": "waited for"}
+            | self._told(pair),
         )
         graph.edge(node, waited, "needs", op=op)
         graph.edge(waited, pair.peer_id(self._scope), "needs", peer=pair.remote.text)
 
-    def _end(self, graph: Graph, pair: Pair, rows: dict[Pair, socket_table.KernelSocket]) -> str:
+    def _end(self, graph: Graph, pair: Pair) -> str:
         """The node of this process's end of a connection."""
-        row = rows.get(pair)
+        row = self._rows.get(pair)
         attrs: dict[str, Any] = {
             "family": pair.family,
             "local": pair.local.text,
@@ -271,7 +297,13 @@ class Sockets:
                 "path": row.path,
             }
         label = f"{pair.family} {pair.local.text} > {pair.remote.text}"
-        return graph.node_by_id(pair.id(self._scope), "socket", label, attrs)
+        return graph.node_by_id(pair.id(self._scope), "socket", label, attrs | self._told(pair))
+
+    def _told(self, pair: Pair) -> dict[str, Any]:
+        progress = self._progress.get(pair)
+        told: dict[str, Any] = progress._asdict() if progress is not None else {}
+        is_accepted = pair.family == "tcp" and pair.local.port in self._listening
+        return told | {"accepted": is_accepted or None}
 
 
 def _build_listener(graph: Graph, node: str, handle: Handle | None) -> None:
@@ -300,16 +332,9 @@ def _wakes_a_loop(views: Sequence[View]) -> bool:
 def _op_of(links: Sequence[tuple[Any, CodeType]], otherwise: str) -> str:
     """Whether the innermost function is one of those that wait to write."""
     for _, code in reversed(links[-4:]):
-        if code.co_name in ("drain", "_drain_helper", "send", "send_all", "sendall", "write"):
+        if code.co_name in _WRITERS:
             return WRITE
-        if code.co_name in (
-            "receive",
-            "read",
-            "recv",
-            "receive_some",
-            "readline",
-            "_wait_for_data",
-        ):
+        if code.co_name in _READERS:
             return READ
     return otherwise
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..core.phrases import KIND_WORDS, count
+from ..core.phrases import KIND_WORDS, count, duration
 from .output import Out
 from .source import Json
 from .source_text import source_line
@@ -218,14 +218,6 @@ def moment(ns: int | None) -> str:
     return datetime.fromtimestamp(ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
-def seconds(value: float) -> str:
-    """A duration for people."""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(value, 60)
-    return f"{minutes:.0f} min {rest:.0f} s" if minutes < 60 else f"{value / 3600:.1f} h"
-
-
 def stuck(out: Out, answer: Json) -> None:
     """What waits on the same thing in each of the snapshots."""
     ids = answer["snapshots"]
@@ -243,7 +235,7 @@ def persisting(out: Out, waits: Sequence[Json], total: int) -> None:
         ["at least", "since", "who", "where", "waits for"],
         [
             (
-                seconds(w["seconds"]),
+                duration(w["seconds"]),
                 f"snapshot {w['since_snapshot']}",
                 title(w["waiter"]),
                 where(w["waiter"]),
@@ -261,7 +253,7 @@ def diff(out: Out, answer: Json) -> None:
     counts: dict[str, Any] = answer["counts"]
     out.line(
         (f"From snapshot {answer['before']} to {answer['after']}", BOLD),
-        f", {seconds(abs(answer['seconds']))} {'earlier' if answer['seconds'] < 0 else 'later'}:",
+        f", {duration(abs(answer['seconds']))} {'earlier' if answer['seconds'] < 0 else 'later'}:",
     )
     for name, sign, style in (("nodes_appeared", "+", GREEN), ("nodes_gone", "-", RED)):
         for node in answer[name]:

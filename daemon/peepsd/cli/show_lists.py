@@ -5,9 +5,9 @@ Decides columns and their order. Refuses to know where a list came from.
 
 from typing import Any
 
-from ..core.phrases import count
+from ..core.phrases import count, duration
 from .output import Out
-from .show_answers import BOLD, DIM, GREEN, RED, YELLOW, moment, seconds, title, where
+from .show_answers import BOLD, DIM, GREEN, RED, YELLOW, moment, title, where
 from .source import Json
 from .source_text import source_line
 
@@ -55,7 +55,7 @@ def snapshots(out: Out, answer: Json) -> None:
             (
                 row["snapshot_id"],
                 moment(row["requested_at_ns"]),
-                f"+{seconds(gap)}" if gap is not None else "",
+                f"+{duration(gap)}" if gap is not None else "",
                 f"{took:.0f} ms" if took else "",
                 f"{row['responded']}/{row['requested']}",
                 f"{missing} missing" if missing else "",
@@ -82,7 +82,7 @@ def connections(out: Out, answer: Json) -> None:
                 c["pid"],
                 c["agent"] or "(did not say)",
                 c["address"],
-                seconds(c["connected_s"]),
+                duration(c["connected_s"]),
                 "" if c["last_latency_ms"] is None else f"{c['last_latency_ms']:.1f} ms",
             )
             for c in answer["connections"]

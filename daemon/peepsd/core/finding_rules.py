@@ -298,8 +298,13 @@ def _ends_soon(snapshot: SnapshotGraph, root: RootInfo) -> bool:
 
 
 def _old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
-    """A request whose two ends wait at the same place since a snapshot long ago."""
-    if row["seconds"] < OLD_REQUEST_S or snapshot.graph.index[row["caller_id"]] in snapshot.stuck:
+    """A request whose two ends wait at the same place since a snapshot long ago, or over whose
+    connection nothing has gone for long. Whoever took the connection waits for the next request."""
+    quiet = row["quiet_s"] if isinstance(row["quiet_s"], (int, float)) else None
+    since = max(row["seconds"], quiet if quiet is not None and not row["accepted"] else 0.0)
+    if since < OLD_REQUEST_S or (quiet is not None and quiet < OLD_REQUEST_S):
+        return None
+    if snapshot.graph.index[row["caller_id"]] in snapshot.stuck:
         return None  # of those that are stuck the deadlock tells
     served = answers.explain(snapshot, row["server_id"])
     if served.root is not None and _ends_soon(snapshot, served.root):
@@ -311,8 +316,9 @@ def _old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
         severity="warning",
         title="A request to another process does not end",
         sentence=f"{_line(snapshot, row['caller_id'])} has waited for at least"
-        f" {row['seconds']:.0f} s for {_line(snapshot, row['server_id'])}.",
+        f" {since:.0f} s for {_line(snapshot, row['server_id'])}.",
         evidence=[
+            *([f"nothing has gone over their connection for {quiet:.0f} s"] if quiet else []),
             f"at the calling end: {_line(snapshot, row['caller_id'])}",
             f"at the serving end: {served.sentence}",
         ],

@@ -45,6 +45,24 @@ def whereabouts(node: Node, *, with_process: bool = True) -> str:
     return f"({', '.join(parts)})" if parts else ""
 
 
+QUIET_S = 1.0
+"""A connection is called quiet when nothing has gone over it for so long."""
+
+
+def quiet_for(node: Node) -> str:
+    """For how long nothing has gone over a connection, if that is worth telling, else ""."""
+    silence = node.number("quiet_s")
+    return duration(silence) if silence is not None and silence >= QUIET_S else ""
+
+
+def duration(seconds: float) -> str:
+    """E.g. 4.2 s, 3 min 20 s, 1.5 h."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{seconds / 3600:.1f} h"
+
+
 def relation(src: Node, dst: Node) -> str:
     """How `dst` follows upon `src` when src needs dst, e.g. "held by"."""
     if src.kind in SOCKETS:
@@ -100,7 +118,8 @@ def _address(path: Sequence[Node], number: int) -> str:
     first = number - 1
     while first > 0 and path[first - 1].kind == "socket":
         first -= 1
-    return path[first].name.removeprefix("tcp:").replace(">", " to ")
+    name = path[first].name.removeprefix("tcp:").replace(">", " to ")
+    return f"{name} (quiet for {silence})" if (silence := quiet_for(path[first])) else name
 
 
 def chain_sentence(path: Sequence[Node]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from . import phrases
 from .nodes import CHANNELS, POOLS, SOCKETS, Node
 
 RootKind = Literal[
@@ -71,7 +72,9 @@ def classify(node: Node, missing: Missing | None = None) -> Root:
     if node.kind == "net_accept":
         return Root("external", "it waits for somebody to connect", is_idle=True)
     if node.kind in SOCKETS:
-        return Root("external", "the other end of the connection is no connected process")
+        silence = phrases.quiet_for(node)
+        since = f", and nothing has gone over it for {silence}" if silence else ""
+        return Root("external", f"the other end of the connection is no connected process{since}")
     if node.kind == "command":
         return Root("external", "a child process that does not take part")
     if missing is not None:

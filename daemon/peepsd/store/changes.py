@@ -194,12 +194,16 @@ def _marks_of_progress(
     reads: GraphReads, snapshot_id: int, request: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
     """What differs when a loop comes by the same line again: the things that both ends wait for,
-    how full the connection is, and how often each end was scheduled, where that is told."""
+    how full the connection is, what has gone over it, and how often each end was scheduled,
+    where that is told."""
     found = reads.rows(
         "SELECT src_id, dst_id FROM main.edges WHERE snapshot_id = ?1 AND src_id IN (?2, ?3)"
         " AND kind = 'needs' UNION ALL"
         " SELECT json_extract(attrs_json, '$.unread_bytes'),"
         "        json_extract(attrs_json, '$.unsent_bytes')"
+        "   FROM main.nodes WHERE snapshot_id = ?1 AND id = ?4 UNION ALL"
+        " SELECT json_extract(attrs_json, '$.bytes_sent'),"
+        "        json_extract(attrs_json, '$.bytes_received')"
         "   FROM main.nodes WHERE snapshot_id = ?1 AND id = ?4 UNION ALL"
         " SELECT id, json_extract(attrs_json, '$.steps')"
         "   FROM main.nodes WHERE snapshot_id = ?1 AND id IN (?2, ?3) ORDER BY 1, 2",

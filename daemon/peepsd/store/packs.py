@@ -282,7 +282,11 @@ SELECT q.id, {NAME.format("q")} AS request, q.proc_key AS process,
 SELECT c.id AS caller_id, {NAME.format("c")} AS caller, c.proc_key AS caller_process,
        {LOCATION.format("c")} AS caller_location,
        s.id AS server_id, {NAME.format("s")} AS server, s.proc_key AS server_process,
-       {LOCATION.format("s")} AS server_location, n.dst_id AS socket_id
+       {LOCATION.format("s")} AS server_location, n.dst_id AS socket_id,
+       (SELECT {attr("k", "quiet_s")} FROM nodes k
+         WHERE k.snapshot_id = n.snapshot_id AND k.id = n.dst_id) AS quiet_s,
+       (SELECT {attr("k", "accepted")} FROM nodes k
+         WHERE k.snapshot_id = n.snapshot_id AND k.id = n.dst_id) AS accepted
   FROM edges n
   JOIN nodes c ON c.snapshot_id = n.snapshot_id AND c.id = n.src_id
   JOIN edges m ON m.snapshot_id = n.snapshot_id AND m.src_id = n.dst_id AND m.kind = 'needs'
