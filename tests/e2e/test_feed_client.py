@@ -10,6 +10,7 @@ import wsproto
 import wsproto.events
 
 from peepsd.core import happenings as h
+from peepsd.feed import client
 from peepsd.feed.client import Connected, Lost, Received, Retry, Update, follow, observing
 from peepsd.feed.configuration import Settings
 from peepsd.feed.connection import FeedClosed, FeedUnavailable, UnreadableFrame, connected
@@ -17,6 +18,8 @@ from peepsd.feed.modes import PUSHABLE, Source
 from peepsd.feed.pb import introspection_pb2 as pb
 
 from ..support.feed_server import FeedServer, live_feed, until
+from ..support.introspection_server import Node, binary, websocket_server
+from ..support.recordings import a_state
 
 FAST = Settings(send_state_interval_ms=50, retention_period_ms=60_000)
 SLOW = Settings(send_state_interval_ms=60_000, retention_period_ms=60_000)
@@ -76,6 +79,73 @@ async def test_both_framings_are_understood() -> None:
                 assert message.HasField("runtime")
                 assert message.SerializeToString() == payload
                 assert connection.frames_in == 1
+
+
+SORTS = ["pushing_signals", "greeting_signals", "silent_commands", "chatty_commands"]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_servers_of_every_sort_are_observed(sort: str) -> None:
+    node = Node("QmNode", binary)
+    async with websocket_server(getattr(node, sort)) as url, observing(url) as feed:
+        assert feed.runtime is not None
+        assert feed.runtime.peer_id == "QmNode"
+        state = await feed.pull_state()
+        assert state.instant_ts == a_state(1).instant_ts
+
+
+@pytest.mark.parametrize("sort", [sort for sort in SORTS if sort != "silent_commands"])
+async def test_servers_that_push_are_followed(sort: str) -> None:
+    told: list[str] = []
+    node = Node("QmNode", binary)
+    async with websocket_server(getattr(node, sort)) as url:
+        with trio.fail_after(20), trio.CancelScope() as scope:
+
+            def tell(update: Update) -> None:
+                if isinstance(update, Received):
+                    told.append(str(update.message.WhichOneof("payload")))
+                if "state" in told and "runtime" in told:
+                    scope.cancel()
+
+            await follow(url, PUSHABLE, tell)
+    assert {"runtime", "state"} <= set(told)
+
+
+async def test_observing_by_commands() -> None:
+    async with live_feed(SLOW) as server:
+        server.connect("svc", 10)
+        async with observing(url_of(server, "/introspect?protocol=command")) as feed:
+            await feed.start(Source.EVENTS)
+            await server.pushing(Source.EVENTS)
+            await feed.pause(Source.EVENTS)
+            await feed.configure(interval_ms=700)
+            while not (message := (await feed.receive()).message).response.HasField(
+                "effective_config"
+            ):
+                pass
+            assert message.response.effective_config.state_snapshot_interval_ms == 700
+            server.publish(an_event(1))
+            await feed.unpause(Source.EVENTS)
+            assert await next_event(feed.receive) == 1
+            await feed.stop(Source.EVENTS)
+            await until(lambda: not server.feed.hub.wants(Source.EVENTS))
+
+
+@pytest.mark.parametrize(
+    ("sort", "words"),
+    [("mute", "has not said who it is within 1 s"), ("strict_commands", "HELLO was refused: no")],
+)
+async def test_a_server_that_cannot_be_asked_is_told(
+    sort: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "GREETING_S", 1.0)
+    async with websocket_server(getattr(Node("QmNode", binary), sort)) as url:
+        with trio.fail_after(20):
+            with pytest.raises(FeedUnavailable, match=words):
+                async with observing(url):
+                    pass
+            with pytest.raises(FeedUnavailable, match=words):
+                await follow(url, PUSHABLE, lambda _update: None, wait_for_server=False)
 
 
 async def test_following_goes_on_after_the_server_was_away() -> None:

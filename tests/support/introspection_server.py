@@ -160,6 +160,12 @@ class Node:
             error = "" if n == 0 else "not today"
             await websocket.send_message(self.response(command.id, error))
 
+    async def strict_commands(self, websocket: WebSocketConnection) -> None:
+        """Refuses whatever it is asked, HELLO first."""
+        while True:
+            command = pb.ClientCommand.FromString(await self.hear(websocket))
+            await websocket.send_message(self.response(command.id, "no"))
+
     async def mute(self, websocket: WebSocketConnection) -> None:
         """Never says a word."""
         while True:

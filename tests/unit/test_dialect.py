@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from peepsd.feed.dialect import FIRST_ID, Dialect, Refusal
+from peepsd.feed.dialect import FIRST_ID, Dialect, Refusal, Verb, generation_in
 from peepsd.feed.generation import Generation, decide
+from peepsd.feed.modes import Source
 from peepsd.feed.pb import introspection_pb2 as pb
 
 SIGNAL, COMMAND = Generation.SIGNAL, Generation.COMMAND
@@ -99,3 +100,48 @@ def test_errors_are_told_apart() -> None:
     notice = pb.ServerNotice(kind=pb.ServerNotice.REJECTED_SIGNAL, detail="bad")
     assert dialect.received(message(notice=notice))[1] == Refusal("bad", None)
     assert dialect.received(message(notice=pb.ServerNotice())) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("verb", "signal", "command"),
+    [
+        (Verb.START, "START_PUSH_EMITTER", "PUSH_ENABLE"),
+        (Verb.STOP, "STOP_PUSH_EMITTER", "PUSH_DISABLE"),
+        (Verb.PAUSE, "PAUSE_PUSH_EMITTER", "PUSH_PAUSE"),
+        (Verb.UNPAUSE, "UNPAUSE_PUSH_EMITTER", "PUSH_RESUME"),
+    ],
+)
+def test_emitters_are_asked_for_in_the_words_of_the_server(
+    verb: Verb, signal: str, command: str
+) -> None:
+    asked = Dialect(SIGNAL).push(verb, Source.TRACE)
+    assert isinstance(asked, pb.ClientSignal)
+    assert (pb.ClientSignal.Signal.Name(asked.signal), asked.data_source) == (signal, 3)
+    asked = Dialect(COMMAND).push(verb, Source.TRACE)
+    assert isinstance(asked, pb.ClientCommand)
+    assert (pb.ClientCommand.Command.Name(asked.command), asked.source) == (command, 3)
+
+
+def test_settings_and_the_runtime_are_asked_for_in_the_words_of_the_server() -> None:
+    asked = Dialect(SIGNAL).configure(700, None)
+    assert isinstance(asked, pb.ClientSignal)
+    assert asked.content == '{"send_state_interval_ms": 700}'
+    asked = Dialect(COMMAND).configure(None, 9_000)
+    assert isinstance(asked, pb.ClientCommand)
+    assert asked.HasField("config")
+    assert (asked.config.state_snapshot_interval_ms, asked.config.retention_period_ms) == (0, 9_000)
+    for generation, is_asked in ((SIGNAL, "data_source"), (COMMAND, "source")):
+        assert getattr(Dialect(generation).request_runtime(), is_asked) == Source.RUNTIME
+
+
+@pytest.mark.parametrize(
+    ("url", "generation"),
+    [
+        ("ws://h/introspect", None),
+        ("ws://h/introspect?protocol=command", COMMAND),
+        ("ws://h/introspect?a=b&protocol=signal", SIGNAL),
+        ("ws://h/introspect?protocol=pigeon", None),
+    ],
+)
+def test_a_generation_in_the_url(url: str, generation: Generation | None) -> None:
+    assert generation_in(url) is generation

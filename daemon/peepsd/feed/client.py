@@ -6,19 +6,20 @@
 
     await follow(url, [Source.STATE, Source.EVENTS], tell=print)
 
-Decides how to ask (signals, bare or prefixed) and when to try again. What is kept of what comes
-is history.History's to decide.
+Decides how long a server may take to say who it is, and when to try again. How it is asked is
+dialect.py's to decide, and what is kept of what comes history.History's.
 """
 
-import json
+import math
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Never
 
 import trio
 
+from ..core.identity import safe_text
 from .connection import (
     FeedClosed,
     FeedConnection,
@@ -26,12 +27,13 @@ from .connection import (
     UnreadableFrame,
     connected,
 )
+from .dialect import SILENCE_S, ClientMessage, Dialect, Verb, generation_in
 from .modes import Source
 from .pb import introspection_pb2 as pb
 
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 10.0
-
-_Signal = pb.ClientSignal
+GREETING_S = 10.0
+"""Until then a server must have said who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +63,64 @@ Update = Connected | Lost | Received
 
 
 class Feed:
-    """What an observer may ask of one connection. One task receives; any may ask."""
+    """What an observer may ask of one connection. One task receives; any may ask.
+
+    A server of the second generation is asked by commands; a pause covers all its emitters, and
+    States are pushed from the beginning, because some give none otherwise.
+    """
 
     def __init__(self, connection: FeedConnection) -> None:
         self._connection = connection
+        self._dialect = Dialect(generation_in(connection.url))
         self.runtime: pb.Runtime | None = None
         """As last received."""
 
+    async def greet(self, tell: Callable[[Received], None] = lambda _received: None) -> None:
+        """Find out how to ask, and have the Runtime; `tell` is told of what comes meanwhile.
+
+        Raises FeedUnavailable if the server does not let itself be asked, FeedClosed,
+        UnreadableFrame.
+        """
+        with trio.move_on_after(GREETING_S):
+            await self._send(self._dialect.opened())
+            while not self._dialect.is_known:
+                silence_s = SILENCE_S if self._dialect.is_listening else math.inf
+                with trio.move_on_after(silence_s) as listening:
+                    tell(await self.receive())
+                if listening.cancelled_caught:
+                    await self._send(self._dialect.silent())
+            if self.runtime is None:
+                await self.request_runtime()
+            while self.runtime is None:
+                tell(await self.receive())
+            return
+        raise FeedUnavailable(
+            f"{self._connection.name}: connected, but it has not said who it is"
+            f" within {GREETING_S:g} s",
+            hint="is this an introspection server? If it is, add ?protocol=signal or"
+            " ?protocol=command to its address",
+        )
+
     async def receive(self) -> Received:
-        """The next message of any kind. Raises FeedClosed, UnreadableFrame."""
+        """The next message of any kind. Raises FeedClosed, UnreadableFrame, and FeedUnavailable
+        if it says that we may not ask at all."""
         payload, message = await self._connection.receive()
         if message.HasField("runtime"):
             self.runtime = message.runtime
+        was_known = self._dialect.is_known
+        answers, refusal = self._dialect.received(message)
+        if refusal is not None and not was_known:
+            raise FeedUnavailable(f"{self._connection.name}: {safe_text(refusal.text, 300)}")
+        await self._send(answers)
         return Received(payload, message)
 
     async def request_state(self) -> None:
         """Say that the next State is wanted; it comes by `receive`."""
-        await self._signal(_Signal.SEND_DATA, Source.STATE)
+        await self._send(self._dialect.request_state())
 
     async def request_runtime(self) -> None:
         """Ask for the metadata again."""
-        await self._signal(_Signal.SEND_DATA, Source.RUNTIME)
+        await self._send([self._dialect.request_runtime()])
 
     async def pull_state(self) -> pb.State:
         """The next State that was not sent before; anything else that comes is dropped."""
@@ -93,39 +132,30 @@ class Feed:
 
     async def start(self, source: Source) -> None:
         """Have this source pushed."""
-        await self._signal(_Signal.START_PUSH_EMITTER, source)
+        await self._send([self._dialect.push(Verb.START, source)])
 
     async def stop(self, source: Source) -> None:
         """End that."""
-        await self._signal(_Signal.STOP_PUSH_EMITTER, source)
+        await self._send([self._dialect.push(Verb.STOP, source)])
 
     async def pause(self, source: Source) -> None:
         """Have the server queue what it would push."""
-        await self._signal(_Signal.PAUSE_PUSH_EMITTER, source)
+        await self._send([self._dialect.push(Verb.PAUSE, source)])
 
     async def unpause(self, source: Source) -> None:
         """Get what was queued, then go on."""
-        await self._signal(_Signal.UNPAUSE_PUSH_EMITTER, source)
+        await self._send([self._dialect.push(Verb.UNPAUSE, source)])
 
     async def configure(
         self, *, interval_ms: int | None = None, retention_ms: int | None = None
     ) -> None:
-        """Ask for settings; the effective ones come in the next Runtime, if they changed."""
-        asked = {"send_state_interval_ms": interval_ms, "retention_period_ms": retention_ms}
-        content = json.dumps({name: value for name, value in asked.items() if value is not None})
-        await self._signal(_Signal.CONFIG_EMITTER, Source.STATE, content)
+        """Ask for settings; the effective ones come in the next Runtime, if they changed, or in
+        the CommandResponse."""
+        await self._send([self._dialect.configure(interval_ms, retention_ms)])
 
-    async def _signal(
-        self, signal: pb.ClientSignal.Signal, source: Source, content: str = ""
-    ) -> None:
-        await self._connection.send(
-            pb.ClientSignal(
-                version=pb.Version(version=1),
-                signal=signal,
-                data_source=_Signal.DataSource.Name(source),
-                content=content,
-            )
-        )
+    async def _send(self, messages: Sequence[ClientMessage]) -> None:
+        for message in messages:
+            await self._connection.send(message)
 
 
 @asynccontextmanager
@@ -133,9 +163,7 @@ async def observing(url: str, token: str | None = None) -> AsyncIterator[Feed]:
     """One connection, greeted: its runtime is there. Raises FeedUnavailable, FeedClosed."""
     async with connected(url, token) as connection:
         feed = Feed(connection)
-        await feed.request_runtime()
-        while feed.runtime is None:
-            await feed.receive()
+        await feed.greet()
         yield feed
 
 
@@ -159,9 +187,11 @@ async def follow(
         began_s = trio.current_time()
         try:
             async with connected(url, token) as connection:
-                has_connected = True
                 tell(Connected(connection.name))
-                await _subscribe(Feed(connection), sources, interval_ms, tell)
+                feed = Feed(connection)
+                await feed.greet(tell)
+                has_connected = True
+                await _subscribe(feed, sources, interval_ms, tell)
         except (FeedUnavailable, FeedClosed, UnreadableFrame) as exc:
             if not (has_connected or wait_for_server):
                 raise

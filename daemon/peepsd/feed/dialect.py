@@ -7,9 +7,12 @@ server has been silent for SILENCE_S. Refuses to know sockets and framing.
 """
 
 import enum
+import json
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
 
 from .generation import Generation
+from .modes import Source
 from .pb import introspection_pb2 as pb
 
 SILENCE_S = 0.6
@@ -23,6 +26,15 @@ _HELLO_CONFIG = pb.Configuration(retention_period_ms=120_000, state_snapshot_int
 """What deployed observers ask for; some servers refuse a HELLO without."""
 
 ClientMessage = pb.ClientSignal | pb.ClientCommand
+
+
+class Verb(enum.Enum):
+    """What can be asked of a push emitter: the signal for it, and the command."""
+
+    START = (pb.ClientSignal.START_PUSH_EMITTER, pb.ClientCommand.PUSH_ENABLE)
+    STOP = (pb.ClientSignal.STOP_PUSH_EMITTER, pb.ClientCommand.PUSH_DISABLE)
+    PAUSE = (pb.ClientSignal.PAUSE_PUSH_EMITTER, pb.ClientCommand.PUSH_PAUSE)
+    UNPAUSE = (pb.ClientSignal.UNPAUSE_PUSH_EMITTER, pb.ClientCommand.PUSH_RESUME)
 
 
 class _Stage(enum.Enum):
@@ -57,6 +69,11 @@ class Dialect:
         return self._generation
 
     @property
+    def is_known(self) -> bool:
+        """Whether the server can be asked for anything."""
+        return self._stage is _Stage.KNOWN
+
+    @property
     def is_listening(self) -> bool:
         """Whether silence would tell something."""
         return self._stage is _Stage.LISTENING
@@ -88,10 +105,36 @@ class Dialect:
             self._early_requests += 1
             return []
         if self._generation is Generation.SIGNAL:
-            return [pb.ClientSignal(version=pb.Version(version=1))]  # SEND_DATA STATE
-        command = self._command(pb.ClientCommand.REQUEST, pb.ClientCommand.STATE)
+            return [_signal(pb.ClientSignal.SEND_DATA, Source.STATE)]
+        command = self._command(pb.ClientCommand.REQUEST)
         self._requests.add(command.id)
         return [command]
+
+    def request_runtime(self) -> ClientMessage:
+        """Ask for the metadata. This and what follows: once it is known how."""
+        if self._generation is Generation.SIGNAL:
+            return _signal(pb.ClientSignal.SEND_DATA, Source.RUNTIME)
+        return self._command(pb.ClientCommand.REQUEST, Source.RUNTIME)
+
+    def push(self, verb: Verb, source: Source) -> ClientMessage:
+        """Have an emitter started, stopped, paused or unpaused; a pause of a server of commands
+        covers all of them."""
+        signal, command = verb.value
+        if self._generation is Generation.SIGNAL:
+            return _signal(signal, source)
+        return self._command(command, source)
+
+    def configure(self, interval_ms: int | None, retention_ms: int | None) -> ClientMessage:
+        """Ask for settings; None: leave as it is."""
+        if self._generation is Generation.SIGNAL:
+            asked = {"send_state_interval_ms": interval_ms, "retention_period_ms": retention_ms}
+            content = {name: value for name, value in asked.items() if value is not None}
+            return _signal(pb.ClientSignal.CONFIG_EMITTER, Source.STATE, json.dumps(content))
+        command = self._command(pb.ClientCommand.UPDATE_CONFIG)
+        command.config.SetInParent()
+        command.config.state_snapshot_interval_ms = interval_ms or 0
+        command.config.retention_period_ms = retention_ms or 0
+        return command
 
     def _answered(self, response: pb.CommandResponse) -> tuple[list[ClientMessage], Refusal | None]:
         is_ok = response.result == pb.CommandResponse.OK
@@ -100,9 +143,9 @@ class Dialect:
                 return [], Refusal(f"HELLO was refused: {response.error}", None)
             self._stage = _Stage.KNOWN
             return [
-                self._command(pb.ClientCommand.REQUEST, pb.ClientCommand.RUNTIME),
+                self._command(pb.ClientCommand.REQUEST, Source.RUNTIME),
                 # Some servers answer a request with a State only while States are pushed.
-                self._command(pb.ClientCommand.PUSH_ENABLE, pb.ClientCommand.STATE),
+                self._command(pb.ClientCommand.PUSH_ENABLE),
                 *self._late_requests(),
             ], None
         is_request = response.id in self._requests
@@ -119,18 +162,34 @@ class Dialect:
         return hello
 
     def _command(
-        self,
-        command: pb.ClientCommand.Command,
-        source: pb.ClientCommand.Source = pb.ClientCommand.STATE,
+        self, command: pb.ClientCommand.Command, source: Source = Source.STATE
     ) -> pb.ClientCommand:
         self._next_id += 1
         return pb.ClientCommand(
-            version=pb.Version(version=1), id=self._next_id, command=command, source=source
+            version=pb.Version(version=1),
+            id=self._next_id,
+            command=command,
+            source=pb.ClientCommand.Source.Name(source),
         )
 
     def _late_requests(self) -> list[ClientMessage]:
         count, self._early_requests = self._early_requests, 0
         return self.request_state() if count else []
+
+
+def generation_in(url: str) -> Generation | None:
+    """`?protocol=signal|command` tells us what it tells our own server; None: nothing."""
+    asked = parse_qs(urlsplit(url).query).get("protocol", [""])[0]
+    return Generation(asked) if asked in {g.value for g in Generation} else None
+
+
+def _signal(signal: pb.ClientSignal.Signal, source: Source, content: str = "") -> pb.ClientSignal:
+    return pb.ClientSignal(
+        version=pb.Version(version=1),
+        signal=signal,
+        data_source=pb.ClientSignal.DataSource.Name(source),
+        content=content,
+    )
 
 
 def _is_of_signals(message: pb.ServerMessage) -> bool:

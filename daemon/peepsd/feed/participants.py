@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import parse_qs, urlsplit
 
 import structlog
 import trio
@@ -24,8 +23,7 @@ from ..core.reply import HelloMessage, Reply
 from ..errors import PeepsError
 from .client import Retry
 from .connection import FeedClosed, FeedConnection, UnreadableFrame, connected
-from .dialect import SILENCE_S, ClientMessage, Dialect, Refusal
-from .generation import Generation
+from .dialect import SILENCE_S, ClientMessage, Dialect, Refusal, generation_in
 from .libp2p_graph import graph_reply
 from .pb import introspection_pb2 as pb
 from .websocket import parse_url, shown
@@ -103,7 +101,7 @@ class Participant:
     def __init__(self, connection: FeedConnection, house: House) -> None:
         self._connection = connection
         self._house = house
-        self._dialect = Dialect(_generation_in(connection.url))
+        self._dialect = Dialect(generation_in(connection.url))
         self._runtime = pb.Runtime()
         self._state: pb.State | None = None
         self._state_at_s = float("-inf")
@@ -253,12 +251,6 @@ class Participant:
         while self._state is None:
             await self._arrived.wait()
         return self._state
-
-
-def _generation_in(url: str) -> Generation | None:
-    """`?protocol=signal|command` tells us what it tells our own server."""
-    asked = parse_qs(urlsplit(url).query).get("protocol", [""])[0]
-    return Generation(asked) if asked in {g.value for g in Generation} else None
 
 
 def _first(group: BaseExceptionGroup[FeedClosed | UnreadableFrame]) -> FeedClosed | UnreadableFrame:
