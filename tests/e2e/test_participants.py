@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import trio
 
+from peepsd.feed.pb import introspection_pb2 as pb
+from peepsd.feed.recording import RecordingWriter
 from peepsd.feed.replay import ReplayFeed, open_recording
 
 from ..support.daemon import Daemon
 from ..support.feed_server import live_feed, serving, until
 from ..support.introspection_server import Node, bare, binary, text, websocket_server
-from ..support.recordings import write_recording
+from ..support.recordings import a_state, write_recording
 from ..unit.test_recording import SAMPLE, needs_sample
 from .test_feed_commands import replaying
 
@@ -225,3 +227,22 @@ async def test_another_peepsd_takes_part(path: str, tmp_path: Path) -> None:
             assert summary["responded"] == 1
             [(label,)] = rows(daemon, "SELECT label FROM nodes WHERE kind = 'libp2p_peer'")
             assert label == "svc-10"
+
+
+@pytest.mark.soak
+async def test_a_node_of_twenty_thousand_connections_answers_in_time(tmp_path: Path) -> None:
+    version = pb.Version(version=1)
+    with (tmp_path / "big.mock").open("wb") as file:
+        writer = RecordingWriter(file)
+        runtime = pb.Runtime(implementation="go", peer_id="big", send_state_interval_ms=1_000)
+        for message in (
+            pb.ServerMessage(version=version, runtime=runtime),
+            pb.ServerMessage(version=version, state=a_state(1, peers=20_000)),
+        ):
+            writer.write(message.SerializeToString())
+    with replaying(tmp_path / "big.mock") as url:
+        async with daemon_with(tmp_path, url) as daemon:
+            await connections(daemon, 1)
+            assert (await jump(daemon))["big"]["status"] == "responded"
+            [(nodes,)] = rows(daemon, "SELECT count(*) FROM nodes")
+            assert nodes == 1 + 3 * 20_000 + 2

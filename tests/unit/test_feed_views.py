@@ -1,11 +1,14 @@
 """What people read of the feed."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
-from peepsd.cli.feed_views import LiveView, age, clock, duration, inspection_lines, size, stamp
+from peepsd.cli.feed_report import inspection_lines
+from peepsd.cli.feed_views import LiveView, share_of
+from peepsd.cli.feed_words import age, clock, duration, event_line, size, stamp
 from peepsd.feed.client import Connected, Lost, Received
 from peepsd.feed.inspection import Inspection
 from peepsd.feed.pb import introspection_pb2 as pb
@@ -84,6 +87,77 @@ def test_nothing_that_a_process_says_steers_the_terminal() -> None:
     assert "\x07" not in text
     assert "\u202e" not in text
     assert "[bold]" in text  # shown, not obeyed
+
+
+@pytest.mark.parametrize("width", [50, 80, 200])
+def test_the_events_have_their_time_and_name_however_narrow_it_is(width: int) -> None:
+    view, console = make_view(width)
+    content = '{"latency_ms": 29.871231, "names": ["a", "b"], "more": "' + "x" * 300 + '"}'
+    kind = pb.EventType(name="ProcessReplied")
+    view.update(received(event=pb.Event(type=kind, ts=1_700_000_000_000, content=content)))
+    *_, line = drawn(view, console).rstrip().splitlines()
+    assert line.startswith(f"{clock(1_700_000_000_000)} ProcessReplied       latency_ms=29.9")
+    assert line.endswith("…")
+    assert len(line) <= width
+
+
+def test_a_line_for_each_event_is_whole() -> None:
+    kind = pb.EventType(name="Dial")
+    content = '{"peers": ["' + "p" * 1_000 + '"], "ok": true, "n": 3.0, "no": null}'
+    line = event_line(pb.Event(type=kind, content=content))
+    assert line.endswith(f'Dial peers=["{"p" * 1_000}"] ok=true n=3 no=null')
+    endless = event_line(pb.Event(type=kind, content="x" * 10_000))
+    assert (endless[-2:], len(endless) < 5_000) == ("x…", True)
+
+
+def test_a_long_name_has_the_room_that_there_is() -> None:
+    view, console = make_view(200)
+    state = a_state(1, peers=0)
+    state.subsystems.connections.add(peer_id="p" * 64)
+    view.update(received(state=state))
+    assert "p" * 64 in drawn(view, console)
+
+
+@pytest.mark.parametrize(
+    ("lines", "there", "room"),
+    [
+        (19, (3, 3, 5), (8, 3, 5)),
+        (19, (500, 500, 500), (6, 4, 5)),  # and a line for those that are left out
+        (19, (500, 0, 0), (17, 0, 0)),
+        (95, (10, 500, 500), (68, 12, 12)),
+        (1, (5, 5, 5), (1, 1, 1)),
+    ],
+)
+def test_a_screen_is_shared(
+    lines: int, there: tuple[int, int, int], room: tuple[int, int, int]
+) -> None:
+    processes, spans, events = there
+    assert share_of(lines, processes=processes, spans=spans, events=events) == room
+
+
+def test_a_screen_tells_who_is_left_out_and_shows_those_that_keep_somebody_waiting() -> None:
+    console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True)
+    view = LiveView("ws://d/introspect", console)
+    state = a_state(1, peers=0)
+    for n in range(200):
+        state.subsystems.connections.add(peer_id=f"svc-{n:03}")
+    state.subsystems.connections[-1].streams.streams.add(latency_ns=9)
+    view.update(received(state=state))
+    with view.shown(hidden=False):
+        text = drawn(view, console)
+    assert "svc-199" in text
+    assert "svc-150" not in text
+    assert re.search(r"and 1\d\d more", text)
+
+
+def test_what_is_shown_of_a_server_that_is_lost_is_old() -> None:
+    view, console = make_view()
+    view.update(Lost("nobody answers", 1.0))
+    view.update(received(state=a_state(1)))
+    view.update(Lost("it broke", 1.0))
+    assert f"it broke; trying again; this is how it was at {clock(a_state(1).instant_ts)}" in (
+        drawn(view, console)
+    )
 
 
 def test_losses_and_an_empty_house_are_said() -> None:

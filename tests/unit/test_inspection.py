@@ -1,6 +1,6 @@
 import json
 
-from peepsd.cli.feed_views import inspection_lines
+from peepsd.cli.feed_report import inspection_lines
 from peepsd.feed.inspection import Gap, Inspection
 from peepsd.feed.pb import introspection_pb2 as pb
 from peepsd.feed.recording import Damage, Record

@@ -1,6 +1,7 @@
 """`peeps record`, `replay`, `inspect` and `watch`: the observer feed for people.
 
-Decides flags, durations and where output goes. What is shown is in feed_views.
+Decides flags, durations and where output goes. What is shown is in feed_views (live), feed_report
+(of a recording) and feed_words.
 """
 
 import json
@@ -151,7 +152,7 @@ def inspect(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"file": str(file), **inspection.to_dict()}))
     else:
-        from .feed_views import inspection_lines
+        from .feed_report import inspection_lines
 
         for line in inspection_lines(inspection):
             click.echo(line)
@@ -219,7 +220,7 @@ def _tell_connection(update: Update) -> None:
 
 
 def _print_events(update: Update) -> None:
-    from .feed_views import event_line, lost_words
+    from .feed_words import event_line, lost_words
 
     _tell_connection(update)
     if not isinstance(update, Received):

@@ -97,6 +97,18 @@ class Inspection:
                 self.spans += len(message.trace.spans)
 
     @property
+    def interval_ms(self) -> int:
+        """Between States, as the server told it; 0: it did not."""
+        told = self.config.state_snapshot_interval_ms if self.config else 0
+        return told or (self.runtime.send_state_interval_ms if self.runtime else 0)
+
+    @property
+    def retention_ms(self) -> int:
+        """As the server told it; 0: it did not."""
+        told = self.config.retention_period_ms if self.config else 0
+        return told or (self.runtime.retention_period_ms if self.runtime else 0)
+
+    @property
     def span_ms(self) -> tuple[int, int]:
         """From the first to the last moment of which anything tells; (0, 0): nothing does."""
         moments = [t for t in (*self.instant_ts, *self.event_ts) if t]
@@ -120,6 +132,7 @@ class Inspection:
                 "platform": runtime.platform,
                 "peer_id": runtime.peer_id,
             },
+            "settings": {"interval_ms": self.interval_ms, "retention_ms": self.retention_ms},
             "from_ms": self.span_ms[0],
             "to_ms": self.span_ms[1],
             "gaps": [
@@ -135,6 +148,7 @@ class Inspection:
                 "first": self.connections_first_last[0],
                 "last": self.connections_first_last[1],
             },
+            "peers": dict(self.peers),
             "streams": {"rows": self.stream_rows, "unique": len(self.stream_ids)},
             "traffic": traffic
             and {
