@@ -104,6 +104,46 @@ def test_exit_statuses(story: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert peeps(capsys, "why", "--at", "9", "--db", story)[0] == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["check"], 1),
+        (["waits"], 0),
+        (["sql", "SELECT * FROM nodes", "--json"], 0),
+        (["export"], 0),
+        (["query", "waits", "--sql"], 0),
+        (["completion", "bash"], 0),
+    ],
+)
+def test_a_reader_that_leaves_changes_no_exit_status(
+    words: list[str], expected: int, story: str
+) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "peepsd.cli", "--db", story, *words]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (expected, "")
+
+
+def test_a_diagram_that_mermaid_would_refuse_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, 10**18)
+    s.process("p", 1)
+    s.node("lock:p-1/0", "p-1", "lock")
+    for n in range(501):
+        s.edge(s.node(f"task:p-1/{n:x}", "p-1", "t"), "lock:p-1/0")
+    db.close()
+    words = ["export", "--format", "mermaid", "--db", str(tmp_path / "d.sqlite")]
+    status, out, err = peeps(capsys, *words)
+    assert status == 0
+    assert out.startswith("%% 501 edges")
+    assert out.splitlines()[1] == "flowchart LR"
+    assert "mermaid refuses more than 500 edges" in err
+
+
 def test_without_a_daemon_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = peeps(capsys, "why", "--url", "http://127.0.0.1:1")
     assert (status, out) == (3, "")

@@ -62,6 +62,13 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> None:
+        """Run a command; whoever reads its output may leave before it ends."""
+        from .output import until_nobody_reads
+
+        with until_nobody_reads():
+            super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list, without importing every command for its help."""
         with formatter.section("Commands"):

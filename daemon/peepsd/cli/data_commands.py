@@ -12,6 +12,7 @@ import orjson
 from ..errors import BadRequest
 from . import show_lists
 from .options import Asking, asking
+from .output import safe
 
 FORMATS = ("dot", "graphml", "mermaid", "json", "perfetto", "speedscope")
 
@@ -96,6 +97,9 @@ def export(ask: Asking, format_: str, output: Path | None) -> None:
             output.write_text(answer["text"], encoding="utf-8")
         except OSError as exc:
             raise BadRequest(f"cannot write {output}: {exc.strerror}") from exc
+    first = answer["text"].partition("\n")[0]
+    if first.startswith("%% "):
+        click.echo(f"peeps: {safe(first[3:])}", err=True)
     if ask.as_json:
         ask.out.json(answer)
     elif output is None:

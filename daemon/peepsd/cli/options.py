@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ..errors import BadRequest
-from .output import Out
+from .output import Out, until_nobody_reads
 from .source import Json, Source, open_source
 
 CONFIRM_AFTER_S = 0.5
@@ -62,10 +62,11 @@ class Asking:
 
     def show(self, answer: Json, render: Callable[[Out, Json], None]) -> None:
         """`answer` as JSON or in words."""
-        if self.as_json:
-            self.out.json(answer)
-        else:
-            render(self.out, answer)
+        with until_nobody_reads():
+            if self.as_json:
+                self.out.json(answer)
+            else:
+                render(self.out, answer)
 
 
 def _at(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -4,6 +4,7 @@ Decides colours (on a terminal only), that nothing a process called itself can s
 tables, and the spinner. Refuses to know what is said.
 """
 
+import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -33,12 +34,37 @@ def safe(value: object) -> str:
     )
 
 
+def write_to_nobody() -> None:
+    """Whoever read has seen enough (`| head`): what is still written goes nowhere, and the exit
+    status stays what it is."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """Write, and care for no reader that leaves."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        write_to_nobody()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on instead of ending with status 1."""
+        self.quiet = True
+        write_to_nobody()
+
+
 class Out:
     """Where a command writes."""
 
     def __init__(self) -> None:
         is_terminal = sys.stdout.isatty()
-        self.console = Console(
+        self.console = _Console(
             file=sys.stdout,
             width=None if is_terminal else PIPE_WIDTH,
             highlight=False,

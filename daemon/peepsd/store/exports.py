@@ -112,6 +112,11 @@ def _graphml(reads: GraphReads, snapshot: SnapshotGraph) -> str:
     return "\n".join([*lines, "  </graph>", "</graphml>", ""])
 
 
+MERMAID_EDGES = 500
+MERMAID_CHARS = 50_000
+"""So much mermaid draws unless its page allows more: `maxEdges` and `maxTextSize`."""
+
+
 def _mermaid(reads: GraphReads, snapshot: SnapshotGraph) -> str:
     nodes, edges = _drawn(reads, snapshot)
     number = {node.id: f"n{i}" for i, node in enumerate(nodes)}
@@ -129,7 +134,14 @@ def _mermaid(reads: GraphReads, snapshot: SnapshotGraph) -> str:
             "  classDef deadlock stroke:#c00,stroke-width:2px",
             f"  class {','.join(caught)} deadlock",
         ]
-    return "\n".join([*lines, ""])
+    text = "\n".join([*lines, ""])
+    if len(edges) > MERMAID_EDGES or len(text) > MERMAID_CHARS:
+        return (
+            f"%% {len(edges)} edges, {len(text)} characters: mermaid refuses more than"
+            f" {MERMAID_EDGES} edges or {MERMAID_CHARS} characters, unless its page sets maxEdges"
+            " and maxTextSize; dot has no such limit\n" + text
+        )
+    return text
 
 
 def _json(reads: GraphReads, snapshot: SnapshotGraph) -> str:
