@@ -196,6 +196,11 @@ def task_key(key: TaskKey) -> str:
     return f"{address:x}.{number}"
 
 
+def told_apart(type_name: str, node_id: str) -> str:
+    """What a thing without a name is called among its like: "Lock@a7d0"."""
+    return f"{type_name.rpartition('.')[2]}@{node_id.rpartition('/')[2][-4:]}"
+
+
 def location(place: Place | None) -> dict[str, Any]:
     """The attributes of a source location; none if there is no place."""
     if place is None:

@@ -15,7 +15,7 @@ from . import unpatched
 from .collectors import Collectors
 from .collectors.base import Collector, LoopCollector
 from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
-from .graph import Graph, Limits, Ref
+from .graph import Graph, Limits, Ref, told_apart
 from .identity import Identity, make_identity
 from .loop_cuts import LoopCut, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
@@ -178,7 +178,7 @@ class Snapshot:
             holdings = _holdings_of(one.ref, seen)
             node = self.graph.node(
                 *one.ref,
-                label=one.label or one.type_name,
+                label=one.label or told_apart(one.type_name, self.graph.ref(one.ref)),
                 type=one.type_name,
                 name=one.label,
                 wait="any" if one.wait_any else None,

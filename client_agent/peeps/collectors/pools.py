@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .. import unpatched
 from ..awaitables import argument, slots, uncell
 from ..cut import Cut, Seen
-from ..graph import Graph, Ref
+from ..graph import Graph, Ref, told_apart
 from ..statics import MISSING, static_get, static_path, type_name
 from .frame_values import View
 from .known_calls import find_code_in
@@ -252,8 +252,9 @@ class Pools:
         for _, pool in captured.waits:
             waiters[pool] = waiters.get(pool, 0) + 1
         for pool, (kind, counts) in captured.pools.items():
+            label = told_apart(kind, graph.id("pool", pool))
             graph.node(
-                "pool", pool, kind, type=kind, wait="any", waiters=waiters.get(pool, 0), **counts
+                "pool", pool, label, type=kind, wait="any", waiters=waiters.get(pool, 0), **counts
             )
         for ref, pool in captured.waits:
             graph.edge(graph.ref(ref), graph.id("pool", pool), "needs", op="acquire")
