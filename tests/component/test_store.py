@@ -115,6 +115,41 @@ async def test_a_snapshot_from_begin_to_end(path: str, packed: bool) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "owner", "waits"),
+    [
+        (Status.TIMEOUT, "process_timeout", "p-2", 1),
+        (Status.DISCONNECTED, "process_disconnected", "p-2", 1),
+        (Status.RESPONDED, "no_such_node", None, None),  # it says that it has no such socket
+    ],
+)
+async def test_whose_a_missing_socket_is_an_earlier_snapshot_tells(
+    path: str, status: Status, reason: str, owner: str | None, waits: int | None
+) -> None:
+    def ends(client: list[str], server: list[str]) -> tuple[Any, Any]:
+        ids = [{"id": i, "kind": i.partition(":")[0]} for i in (*client, *server)]
+        edges = [{"src": "socket:c>s", "dst": "socket:s>c", "kind": "needs"}]
+        mine = {"nodes": ids[: len(client)], "edges": edges}
+        return mine, {"nodes": ids[len(client) :], "edges": []}
+
+    async with open_database(path, 0) as db:
+        for sid, (of_client, of_server), ended in (
+            (1, ends(["socket:c>s"], ["socket:s>c"]), Status.RESPONDED),
+            (2, ends(["socket:c>s"], []), status),
+        ):
+            assert await begin(db, 1, 2, 3) == sid
+            await store(db, sid, 1, of_client)
+            if ended is Status.RESPONDED:
+                await store(db, sid, 2, of_server)
+            statuses = {1: Status.RESPONDED, 2: ended, 3: Status.TIMEOUT}
+            await complete(db, sid, statuses)
+    assert query(path, "SELECT reason, referenced_proc_key FROM unresolved_edges") == [
+        (reason, owner)
+    ]
+    into = query(path, "SELECT edges_into_it FROM unanswered WHERE snapshot_id=2 AND pid=2")
+    assert into == ([(waits,)] if waits else [])
+
+
 async def test_on_a_clash_the_first_stays_and_it_is_on_record(path: str) -> None:
     async with open_database(path, 0) as db:
         sid = await begin(db, 1, 2)

@@ -12,6 +12,7 @@ import aiosqlite
 
 from ..core import resolve
 from ..core.events import NewRow, Recount
+from ..core.gather import Status
 from ..core.graph_rows import Chunk, Problem
 from ..core.records import Completion, ProcessRecord, ReplyRecord, Stored
 from .actor import ConnectionActor, Job, in_transaction
@@ -45,6 +46,19 @@ UNION ALL
 SELECT e.src_id, e.dst_id, e.kind, e.attrs_json, 'src' FROM edges e
 WHERE e.snapshot_id = ?1
   AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.snapshot_id = ?1 AND n.id = e.src_id)"""
+# The id of a socket is its two addresses and tells no process. Whose it was in a snapshot shortly
+# before, and who is silent now, has it still.
+_FIND_OWNERS = """
+UPDATE unresolved_edges AS u
+   SET referenced_proc_key = p.proc_key, reason = 'process_' || p.status
+  FROM snapshot_processes p
+ WHERE u.snapshot_id = ?1 AND u.missing_side = 'dst' AND u.referenced_proc_key IS NULL
+   AND u.dst_id >= 'socket:' AND u.dst_id < 'socket;'
+   AND p.snapshot_id = ?1 AND p.status <> 'responded'
+   AND p.proc_key = (
+     SELECT n.proc_key FROM snapshots s JOIN nodes n ON n.snapshot_id = s.snapshot_id
+      WHERE s.snapshot_id < ?1 AND s.snapshot_id >= ?1 - 20 AND n.id = u.dst_id
+      ORDER BY s.snapshot_id DESC LIMIT 1)"""
 _TAKEN_NODES = """
 SELECT count(*), min(id) FROM nodes
 WHERE snapshot_id = ? AND proc_key <> ? AND id IN (SELECT value ->> 0 FROM json_each(?))"""
@@ -275,4 +289,6 @@ async def _store_unresolved(db: aiosqlite.Connection, end: Completion) -> int:
                 unresolved.append((end.snapshot_id, src, dst, side, reason, proc_key, attrs, kind))
             await db.executemany(_INSERT_UNRESOLVED, unresolved)
             total += len(unresolved)
+    if total and any(status is not Status.RESPONDED for status in end.statuses.values()):
+        await db.execute(_FIND_OWNERS, (end.snapshot_id,))
     return total
