@@ -8,6 +8,7 @@ import trio
 import trio.testing
 import wsproto
 import wsproto.events
+from trio_websocket import WebSocketConnection
 
 from peepsd.core import happenings as h
 from peepsd.feed import client
@@ -232,6 +233,23 @@ async def test_a_close_is_told_with_its_reason() -> None:
         with pytest.raises(FeedClosed, match="protocol= must be"):
             async with connected(url_of(server, "/observer?protocol=x")) as connection:
                 await connection.receive()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(1001, "closed by the server with 1001: it is stopping"), (None, "the connection broke")],
+)
+async def test_an_end_without_reason_is_told_in_words(code: int | None, words: str) -> None:
+    async def leave(websocket: WebSocketConnection) -> None:
+        if code is None:
+            await trio.aclose_forcefully(websocket._stream)
+        else:
+            await websocket.aclose(code)
+
+    async with websocket_server(leave) as url, connected(url) as connection:
+        with pytest.raises(FeedClosed) as closed:
+            await connection.receive()
+    assert closed.value.message.endswith(words)
 
 
 async def test_a_broken_frame_is_not_taken_for_a_close_by_the_server() -> None:

@@ -182,7 +182,7 @@ def test_a_report_names_gaps_losses_and_damage() -> None:
     assert "2 states (the recorder was too slow)" in report
     assert "9 bytes at offset 40: a checksum is wrong" in report
     assert "1 buckets, 2 peers" in report
-    assert list(inspection_lines(Inspection()))  # an empty one has a report too
+    assert "is it a recording?" in next(inspection_lines(Inspection()))
 
 
 def test_a_report_stays_short_however_much_is_damaged() -> None:

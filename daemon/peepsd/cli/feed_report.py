@@ -11,9 +11,11 @@ MOST_LINES = 20
 
 def inspection_lines(found: Inspection) -> Iterator[str]:
     """The report of `peeps inspect`."""
+    if not found.records:
+        yield "nothing in it can be read: is it a recording?"
     counts = ", ".join(f"{count} {kind}" for kind, count in found.records.most_common())
     low, high = found.message_bytes
-    yield f"records       {found.records.total()} ({counts})"
+    yield f"records       {found.records.total()}" + (f" ({counts})" if counts else "")
     yield f"message bytes {found.total_bytes}, {low} to {high} each"
     if (runtime := found.runtime) is not None:
         name = f"{runtime.implementation} {runtime.version} on {runtime.platform}"

@@ -19,6 +19,9 @@ from .pb import introspection_pb2 as pb
 from .websocket import BadUrl, Closed, Rejected, WebSocket, open_websocket, shown
 
 CONNECT_S = 10.0
+_NO_WORD = 1006
+"""Never sent: it stands for an end without a word (RFC 6455 section 7.4.1)."""
+_CLOSE_WORDS = {1000: "it is done", 1001: "it is stopping", 1011: "an error of its own"}
 _LARGE_FRAME_BYTES = 128 * 1024
 """From this size on a frame's checksums would hold up everybody else for more than 10 ms."""
 
@@ -137,7 +140,7 @@ def _rejected(name: str, refusal: Rejected) -> FeedUnavailable:
 
 
 def _closed(name: str, exc: Closed) -> FeedClosed:
-    if exc.code is None:
-        return FeedClosed(f"{name}: {exc.reason}")
-    text = f": {exc.reason}" if exc.reason else ""
-    return FeedClosed(f"{name}: closed by the server with {exc.code}{text}")
+    if exc.code in (None, _NO_WORD):
+        return FeedClosed(f"{name}: {exc.reason or 'the connection broke'}")
+    why = safe_text(exc.reason, 300) or _CLOSE_WORDS.get(exc.code, "")
+    return FeedClosed(f"{name}: closed by the server with {exc.code}" + (f": {why}" if why else ""))
