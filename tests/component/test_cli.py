@@ -205,6 +205,49 @@ def test_run_says_what_cannot_be_run(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (status, err) == (3, f"peeps: cannot run {nothing}: Exec format error\n")
 
 
+def offered(*words: str) -> tuple[list[str], str]:
+    """What a shell is offered for the last of the words, and what it is told of failures."""
+    command = [sys.executable, "-m", "peepsd.cli"]
+    line = {"COMP_WORDS": " ".join(["peeps", *words]), "COMP_CWORD": str(len(words))}
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | line | {"_PEEPS_COMPLETE": "bash_complete", "PEEPS_URL": "127.0.0.1:1"},
+    )
+    return [row.partition(",")[2] for row in done.stdout.splitlines() if row], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["why", "query"], ["query-10", "query-8", "query-9"]),
+        (["why", "worker/h"], ["worker/heartbeat"]),
+        (["why", "bill"], ["billing", "billing-22"]),
+        (["why", "--at", "1", "new"], []),  # the newcomer is in the second snapshot only
+        (["why", "new"], ["newcomer"]),
+        (["tree", "api"], ["api", "api-11"]),
+        (["waits", "q"], []),
+        (["stack", "check"], ["checkout"]),
+        (["why", "--at", ""], ["latest", "2", "1"]),
+        (["diff", "2"], ["2"]),
+        (["share", ""], ["2", "1"]),
+        (["query", "stale"], ["stale-blockers"]),
+    ],
+)
+def test_what_a_shell_is_offered(words: list[str], expected: list[str], story: str) -> None:
+    *before, last = words
+    assert offered(*before[:1], "--db", story, *before[1:], last) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    "words", [["--db", "/none", ""], ["--at", "x", "--url", "127.0.0.1:1", ""]]
+)
+def test_a_shell_hears_of_no_failure(words: list[str]) -> None:
+    assert offered("why", *words) == ([], "")
+
+
 def test_query_names_are_completed() -> None:
     context = click.Context(data_commands.query)
     name = data_commands.query.params[0]

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from . import show_answers, show_lists
+from . import completions, show_answers, show_lists
 from .options import Asking, asking
 from .source import Json
 
@@ -17,7 +17,9 @@ FOUND = 1
 
 
 @click.command()
-@click.argument("subject", required=False, metavar="[NAME|ID|PROCESS]")
+@click.argument(
+    "subject", required=False, metavar="[NAME|ID|PROCESS]", shell_complete=completions.subjects
+)
 @asking()
 def why(ask: Asking, subject: str | None) -> None:
     """Say why something does not go on: the chain of waits down to its root.
@@ -96,7 +98,7 @@ def blockers(ask: Asking, limit: int) -> None:
 
 
 @click.command()
-@click.argument("process", required=False)
+@click.argument("process", required=False, shell_complete=completions.processes)
 @click.option("--limit", type=click.IntRange(1, 100_000), default=500, show_default=True)
 @asking()
 def waits(ask: Asking, process: str | None, limit: int) -> None:
@@ -106,7 +108,7 @@ def waits(ask: Asking, process: str | None, limit: int) -> None:
 
 
 @click.command()
-@click.argument("process", required=False)
+@click.argument("process", required=False, shell_complete=completions.processes)
 @asking()
 def tree(ask: Asking, process: str | None) -> None:
     """Draw the tasks, task groups and threads of a process, or of all."""
@@ -115,7 +117,7 @@ def tree(ask: Asking, process: str | None) -> None:
 
 
 @click.command()
-@click.argument("subject", metavar="NAME|ID")
+@click.argument("subject", metavar="NAME|ID", shell_complete=completions.subjects)
 @asking()
 def stack(ask: Asking, subject: str) -> None:
     """Show one task, thread or other node: its stack with source lines, and its edges."""

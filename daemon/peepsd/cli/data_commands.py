@@ -10,7 +10,7 @@ import click
 import orjson
 
 from ..errors import BadRequest
-from . import show_lists
+from . import completions, show_lists
 from .options import Asking, asking
 from .output import safe
 
@@ -107,7 +107,7 @@ def export(ask: Asking, format_: str, output: Path | None) -> None:
 
 
 @click.command()
-@click.argument("snapshot_id", type=click.IntRange(min=1))
+@click.argument("snapshot_id", type=click.IntRange(min=1), shell_complete=completions.snapshots)
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @asking(at=False, fresh=False)
 def share(ask: Asking, snapshot_id: int, output: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ..errors import BadRequest
+from . import completions
 from .output import Out, until_nobody_reads
 from .source import Json, Source, open_source
 
@@ -113,6 +114,7 @@ def asking(*, at: bool = True, fresh: bool = True) -> Callable[[F], F]:
                     "at_",
                     metavar="ID",
                     callback=_at,
+                    shell_complete=completions.moments,
                     help="A stored snapshot, by number or 'latest' [default: "
                     + (f"{what}; the latest of a file]." if fresh else f"{what}]."),
                 )

@@ -14,6 +14,7 @@ import orjson
 from ..errors import Ambiguous, BadRequest, ConfigError, NotFound, PeepsError
 
 DEFAULT_HTTP = "127.0.0.1:9130"
+PATIENCE_S = 90.0
 
 Json = dict[str, Any]
 Arguments = Mapping[str, Any]
@@ -97,14 +98,18 @@ class LiveSource:
     is_live = True
 
     def __init__(
-        self, url: str, token: str | None = None, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url.rstrip("/")
         self._client = httpx.Client(
             base_url=self._url,
             headers=headers,
-            timeout=httpx.Timeout(90.0, connect=5.0),
+            timeout=httpx.Timeout(patience_s, connect=min(patience_s, 5.0)),
             transport=transport,
             trust_env=False,  # a proxy has no business between us and our own daemon
         )
@@ -195,7 +200,7 @@ def default_url() -> str:
     return f"http://{host}:{port}"
 
 
-def open_source(db: str | None, url: str | None) -> Source:
+def open_source(db: str | None, url: str | None, patience_s: float = PATIENCE_S) -> Source:
     """The file if one is named, else the daemon."""
     if db is not None:
         if url is not None:
@@ -204,4 +209,5 @@ def open_source(db: str | None, url: str | None) -> Source:
     address = url or default_url()
     if "://" not in address:
         address = f"http://{address}"
-    return LiveSource(address, os.environ.get("PEEPS_TOKEN") or None)
+    token = os.environ.get("PEEPS_TOKEN") or None
+    return LiveSource(address, token, patience_s=patience_s)

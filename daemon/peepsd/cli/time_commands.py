@@ -10,7 +10,7 @@ import time
 import click
 
 from ..errors import PeepsError
-from . import show_answers, show_lists
+from . import completions, show_answers, show_lists
 from .options import Asking, asking, need_live
 from .output import safe
 
@@ -63,8 +63,12 @@ def connections(ask: Asking) -> None:
 
 
 @click.command()
-@click.argument("before", type=click.IntRange(min=1), required=False)
-@click.argument("after", type=click.IntRange(min=1), required=False)
+@click.argument(
+    "before", type=click.IntRange(min=1), required=False, shell_complete=completions.snapshots
+)
+@click.argument(
+    "after", type=click.IntRange(min=1), required=False, shell_complete=completions.snapshots
+)
 @asking(at=False, fresh=False)
 def diff(ask: Asking, before: int | None, after: int | None) -> None:
     """Show what changed from snapshot BEFORE to AFTER, and what waits in both.
