@@ -150,7 +150,7 @@ def test_a_first_signal_is_both_greeted_and_obeyed(path: Path) -> None:
         (3, 0, "", "no signal 3"),
         (99, 0, "", "no signal 99"),
         (Signal.SEND_DATA, Signal.EVENTS, "", "EVENTS cannot be pulled"),
-        (Signal.SEND_DATA, 77, "", "no data source 77"),
+        (Signal.SEND_DATA, 77, "", "no source 77"),
         (Signal.START_PUSH_EMITTER, Signal.RUNTIME, "", "RUNTIME cannot be pushed"),
         (Signal.CONFIG_EMITTER, 0, "{", "not JSON"),
         (Signal.CONFIG_EMITTER, 0, '{"sendStateIntervalMs": "x"}', "not a number"),
@@ -191,7 +191,7 @@ def test_wrong_types_are_malformed_after_the_first_frame_too() -> None:
     assert talk.observer.closing is not None
 
 
-def test_the_old_ready_text_is_a_ready_signal() -> None:
+def test_r32_the_old_ready_text_is_a_ready_signal() -> None:
     hub = make_hub()
     talk = Talk(hub)
     talk.received()

@@ -7,13 +7,11 @@ Decides flags, durations and where output goes. What is shown is in feed_views (
 import json
 import math
 import os
-import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -26,29 +24,11 @@ from ..feed.inspection import Inspection
 from ..feed.modes import INTROSPECT, PUSHABLE
 from ..feed.recording import read_file
 from .feed_record import RecordingFile
+from .options import Duration
 from .source import default_url
 
 DEFAULT_REPLAY = "127.0.0.1:8080"
 """Where deployed observer tools look if nobody tells them otherwise."""
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-
-
-class Duration(click.ParamType[float]):
-    """`60s`, `5m`, `1.5h`, `500ms`; a bare number is seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            self.fail(f"{value!r} is no duration; say 60s, 5m, 1.5h or 500ms", param, ctx)
-        return float(match[1]) * _UNITS_S[match[2]]
 
 
 def feed_url(text: str) -> str:

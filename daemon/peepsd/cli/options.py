@@ -4,6 +4,7 @@ Decides the common flags and when a fresh snapshot is taken: asking a daemon wit
 the processes as they are now. Refuses to know what is asked.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,26 @@ CONFIRM_AFTER_S = 0.5
 """Between the two looks that tell a deadlock from a moment."""
 
 F = Callable[..., Any]
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+class Duration(click.ParamType[float]):
+    """500ms, 2s, 1m, 1h; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds, more than none."""
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(value.strip())
+        if match is None or (found := float(match[1]) * _UNITS[match[2]]) <= 0:
+            self.fail(f"{value!r} is no duration; write 500ms, 2s, 1m or 1h", param, ctx)
+        return found
 
 
 @dataclass(slots=True)

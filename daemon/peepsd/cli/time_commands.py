@@ -3,7 +3,6 @@
 Decides when the next snapshot is taken. Refuses to know how one is.
 """
 
-import re
 import sys
 import time
 
@@ -11,28 +10,8 @@ import click
 
 from ..errors import PeepsError
 from . import completions, show_answers, show_lists
-from .options import Asking, asking, need_live
+from .options import Asking, Duration, asking, need_live
 from .output import safe
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-
-
-class Duration(click.ParamType[float]):
-    """500ms, 2s, 1m, 1h; a bare number is seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Seconds."""
-        if isinstance(value, float):
-            return value
-        match = _DURATION.fullmatch(value)
-        if match is None or (found := float(match[1]) * _UNITS[match[2]]) <= 0:
-            self.fail(f"{value!r} is no duration; write 500ms, 2s, 1m or 1h", param, ctx)
-        return found
 
 
 @click.command()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from .configuration import Settings, wish_from_numbers
 from .emitter import Emitter
-from .modes import PULLABLE, PUSHABLE, Source
+from .modes import Source, WrongSource, to_pull, to_push
 from .outgoing import encode_response
 from .pb import introspection_pb2 as pb
 
@@ -25,7 +25,7 @@ def act(command: pb.ClientCommand, emitter: Emitter) -> None:
         if action is None:
             raise _Refused(f"there is no command {command.command}")
         action(command, emitter)
-    except _Refused as exc:
+    except (_Refused, WrongSource) as exc:
         refuse(command, emitter, str(exc))
 
 
@@ -46,20 +46,20 @@ def _update_config(command: pb.ClientCommand, emitter: Emitter) -> None:
 
 
 def _request(command: pb.ClientCommand, emitter: Emitter) -> None:
-    if _source(command, PULLABLE, "requested") is Source.STATE:
+    if to_pull(command.source) is Source.STATE:
         emitter.pull_state()
     else:
         emitter.pull_runtime()
 
 
 def _enable(command: pb.ClientCommand, emitter: Emitter) -> None:
-    source = _source(command, PUSHABLE, "pushed")
+    source = to_push(command.source)
     _answer(command, emitter)
     emitter.start(source)
 
 
 def _disable(command: pb.ClientCommand, emitter: Emitter) -> None:
-    emitter.stop(_source(command, PUSHABLE, "pushed"))
+    emitter.stop(to_push(command.source))
     _answer(command, emitter)
 
 
@@ -97,14 +97,3 @@ def _answer(command: pb.ClientCommand, emitter: Emitter, effective: Settings | N
         response.effective_config.retention_period_ms = effective.retention_period_ms
         response.effective_config.state_snapshot_interval_ms = effective.send_state_interval_ms
     emitter.answer(encode_response(response))
-
-
-def _source(command: pb.ClientCommand, allowed: tuple[Source, ...], how: str) -> Source:
-    try:
-        source = Source(command.source)
-    except ValueError:
-        raise _Refused(f"there is no source {command.source}") from None
-    if source not in allowed:
-        names = ", ".join(s.name for s in allowed)
-        raise _Refused(f"{source.name} cannot be {how}; {names} can")
-    return source

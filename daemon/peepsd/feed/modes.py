@@ -20,8 +20,33 @@ class Source(enum.IntEnum):
     TRACE = 3
 
 
+class WrongSource(ValueError):
+    """A source that there is not, or not for what was asked; the text is for people."""
+
+
 PUSHABLE = (Source.STATE, Source.EVENTS, Source.TRACE)
 PULLABLE = (Source.STATE, Source.RUNTIME)
+
+
+def to_push(number: int) -> Source:
+    """The source of this number, which can be pushed. Raises WrongSource."""
+    return _one_of(PUSHABLE, number, "pushed")
+
+
+def to_pull(number: int) -> Source:
+    """The source of this number, which can be pulled. Raises WrongSource."""
+    return _one_of(PULLABLE, number, "pulled")
+
+
+def _one_of(allowed: tuple[Source, ...], number: int, how: str) -> Source:
+    try:
+        source = Source(number)
+    except ValueError:
+        raise WrongSource(f"there is no source {number}") from None
+    if source not in allowed:
+        names = ", ".join(s.name for s in allowed)
+        raise WrongSource(f"{source.name} cannot be {how}; {names} can")
+    return source
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .configuration import MalformedConfiguration, wish_from_json
 from .emitter import Emitter
-from .modes import PULLABLE, PUSHABLE, Mode, Source
+from .modes import Mode, Source, WrongSource, to_pull, to_push
 from .outgoing import encode_notice
 from .pb import introspection_pb2 as pb
 
@@ -27,13 +27,13 @@ def act(signal: pb.ClientSignal, emitter: Emitter, mode: Mode) -> None:
                 f" {pb.ClientSignal.STOP_PUSH_EMITTER}"
             )
         action(signal, emitter, mode)
-    except (_Unusable, MalformedConfiguration) as exc:
+    except (_Unusable, WrongSource, MalformedConfiguration) as exc:
         notice = pb.ServerNotice(kind=pb.ServerNotice.REJECTED_SIGNAL, detail=str(exc))
         emitter.answer(encode_notice(notice))
 
 
 def _send_data(signal: pb.ClientSignal, emitter: Emitter, _mode: Mode) -> None:
-    source = _source(signal, PULLABLE, "pulled")
+    source = to_pull(signal.data_source)
     if source is Source.STATE:
         emitter.pull_state()
     else:
@@ -41,19 +41,19 @@ def _send_data(signal: pb.ClientSignal, emitter: Emitter, _mode: Mode) -> None:
 
 
 def _start(signal: pb.ClientSignal, emitter: Emitter, _mode: Mode) -> None:
-    emitter.start(_source(signal, PUSHABLE, "pushed"))
+    emitter.start(to_push(signal.data_source))
 
 
 def _stop(signal: pb.ClientSignal, emitter: Emitter, _mode: Mode) -> None:
-    emitter.stop(_source(signal, PUSHABLE, "pushed"))
+    emitter.stop(to_push(signal.data_source))
 
 
 def _pause(signal: pb.ClientSignal, emitter: Emitter, mode: Mode) -> None:
-    emitter.pause(None if mode.pause_covers_all else _source(signal, PUSHABLE, "pushed"))
+    emitter.pause(None if mode.pause_covers_all else to_push(signal.data_source))
 
 
 def _unpause(signal: pb.ClientSignal, emitter: Emitter, mode: Mode) -> None:
-    emitter.unpause(None if mode.pause_covers_all else _source(signal, PUSHABLE, "pushed"))
+    emitter.unpause(None if mode.pause_covers_all else to_push(signal.data_source))
 
 
 def _configure(signal: pb.ClientSignal, emitter: Emitter, _mode: Mode) -> None:
@@ -72,14 +72,3 @@ _ACTIONS: dict[int, Callable[[pb.ClientSignal, Emitter, Mode], None]] = {
     pb.ClientSignal.START_PUSH_EMITTER: _start,
     pb.ClientSignal.STOP_PUSH_EMITTER: _stop,
 }
-
-
-def _source(signal: pb.ClientSignal, allowed: tuple[Source, ...], how: str) -> Source:
-    try:
-        source = Source(signal.data_source)
-    except ValueError:
-        raise _Unusable(f"there is no data source {signal.data_source}") from None
-    if source not in allowed:
-        names = ", ".join(s.name for s in allowed)
-        raise _Unusable(f"{source.name} cannot be {how}; {names} can")
-    return source

@@ -7,12 +7,11 @@ connection's protocol error ends all of them.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any, Final, cast
 
 import h11
-import orjson
 import structlog
 import trio
 import wsproto.events
@@ -20,13 +19,12 @@ import wsproto.utilities
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Data
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState, Scope, TaskGroup
 from wsproto.connection import ConnectionState as WsState
-from wsproto.events import CloseConnection
-from wsproto.frame_protocol import CloseReason
+
+from .protocol import Http11
 
 HEADER_DEADLINE_S: Final = 10.0
 """From connecting, or from the last response, to the end of the next request's head."""
@@ -74,7 +72,7 @@ class Connection:
         self._reading = trio.CancelScope()
         self._is_closed = False
         self._tasks = _Tasks()
-        self._protocol = _Http11(
+        self._protocol = Http11(
             app, config, context, cast(TaskGroup, self._tasks), ConnectionState(state), False,
             _address(stream.socket.getpeername()), _address(stream.socket.getsockname()),
             self._protocol_send,
@@ -177,64 +175,6 @@ class Connection:
                 return bytes(await self._stream.receive_some(_CHUNK))
             except trio.BusyResourceError:  # our reader has not yet let go
                 await trio.lowlevel.checkpoint()
-
-
-class _Http11(H11Protocol):
-    """HTTP/1.1 and WebSocket without compression, and nothing else; errors in JSON."""
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """No HTTP/2: neither by upgrade nor by assumption."""
-
-    def is_lost(self) -> bool:
-        """Whether a WebSocket was refused by Hypercorn itself, which then forgets to close it."""
-        return isinstance(self.stream, WSStream) and self.stream.closed
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        plain = [item for item in request.headers if item[0] != b"sec-websocket-extensions"]
-        await super()._create_stream(
-            h11.Request(
-                method=request.method,
-                headers=plain,
-                target=request.target,
-                http_version=request.http_version,
-            )
-        )
-        if isinstance(self.stream, WSStream):
-            self.stream._send_wsproto_event = _saying_why(self.stream)  # type: ignore[assignment, method-assign]
-
-    async def _send_error_response(self, status_code: int) -> None:
-        body = error_body(status_code)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            *self.config.response_headers("h11"),
-        ]
-        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
-        await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
-
-
-def error_body(status: int) -> bytes:
-    """What is said to bytes that are no request, and to a connection too many."""
-    text = {
-        431: "the headers are too large; send fewer",
-        503: "too many connections are open; close one, or try again in a moment",
-    }
-    message = text.get(status, "this is not a valid HTTP/1.1 request")
-    return orjson.dumps({"error": message}, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _saying_why(stream: WSStream) -> Callable[[wsproto.events.Event], Coroutine[Any, Any, None]]:
-    """The stream's own way to send, which closes on a message too long without a word."""
-    send, limit = stream._send_wsproto_event, stream.buffer.max_length
-
-    async def said(event: wsproto.events.Event) -> None:
-        if event == CloseConnection(CloseReason.MESSAGE_TOO_BIG):
-            event = CloseConnection(event.code, f"a message is at most {limit} bytes; send less")
-        await send(event)
-
-    return said
 
 
 class _Tasks:

@@ -136,74 +136,67 @@ def _body(required: dict[str, Schema], **optional: Schema) -> Schema:
     return {**an_object(required, **optional), "additionalProperties": False}
 
 
+_LATEST = or_null(ID) | {"description": "default: the latest"}
+_VALUE = {"type": ["null", "boolean", "integer", "number", "string"]}
+_PARAMS = or_null(array(_VALUE) | {"maxItems": 100})
+_SQL = {"type": "string", "minLength": 1, "description": "one SELECT"}
+
+_READS: dict[str, Schema] = {
+    "/": _operation("The routes there are", ref("Index")),
+    "/health": _operation("Whether the daemon lives", ref("Health")),
+    "/metrics": _operation("Numbers for Prometheus", {"type": "string"}, content_type="text/plain"),
+    "/api/openapi.json": _operation("This description", {"type": "object"}),
+    "/api/connections": _operation("The processes that are connected now", ref("Connections")),
+    "/api/snapshots": _operation(
+        "Stored snapshots, newest first",
+        ref("Snapshots"),
+        parameters=[
+            _query("limit", _between(1, 1000), "how many; default 50"),
+            _query("before", ID, "only those with smaller numbers"),
+        ],
+    ),
+    "/api/snapshots/{snapshot_id}": _operation(
+        "One snapshot and how each process ended in it",
+        ref("Snapshot"),
+        parameters=[{**_AT, "description": "a snapshot's number", "schema": ID}],
+        errors=[404],
+    ),
+}
+
+_POSTS: dict[str, Schema] = {
+    "/api/jump-now": _operation(
+        "Take a snapshot of every connected process now",
+        ref("Summary"),
+        body=_body({}, timeout_ms=_between(1, MAX_TIMEOUT_MS)),
+    ),
+    "/api/sql": _operation(
+        "One read-only statement over one snapshot",
+        ref("Rows"),
+        body=_body({"sql": _SQL}, params=_PARAMS, snapshot_id=_LATEST),
+        errors=[404],
+    ),
+    "/api/query": _operation(
+        "A named query over one snapshot",
+        ref("Rows"),
+        body=_body({"name": {"type": "string"}}, limit=_between(1, 5000), snapshot_id=_LATEST),
+        errors=[404],
+    ),
+}
+
+
 def _paths() -> dict[str, Any]:
-    snapshot = or_null(ID) | {"description": "default: the latest"}
-    params = array({"type": ["null", "boolean", "integer", "number", "string"]}) | {"maxItems": 100}
-    sql = {"type": "string", "minLength": 1, "description": "one SELECT"}
-    paths: dict[str, Any] = {
-        "/": {"get": _operation("The routes there are", ref("Index"))},
-        "/health": {"get": _operation("Whether the daemon lives", ref("Health"))},
-        "/metrics": {
-            "get": _operation(
-                "Numbers for Prometheus", {"type": "string"}, content_type="text/plain"
-            )
-        },
-        "/api/openapi.json": {"get": _operation("This description", {"type": "object"})},
-        "/api/jump-now": {
-            "post": _operation(
-                "Take a snapshot of every connected process now",
-                ref("Summary"),
-                body=_body({}, timeout_ms=_between(1, MAX_TIMEOUT_MS)),
-            )
-        },
-        "/api/sql": {
-            "post": _operation(
-                "One read-only statement over one snapshot",
-                ref("Rows"),
-                body=_body({"sql": sql}, params=or_null(params), snapshot_id=snapshot),
-                errors=[404],
-            )
-        },
-        "/api/query": {
-            "post": _operation(
-                "A named query over one snapshot",
-                ref("Rows"),
-                body=_body(
-                    {"name": {"type": "string"}}, limit=_between(1, 5000), snapshot_id=snapshot
-                ),
-                errors=[404],
-            )
-        },
-        "/api/connections": {
-            "get": _operation("The processes that are connected now", ref("Connections"))
-        },
-        "/api/snapshots": {
-            "get": _operation(
-                "Stored snapshots, newest first",
-                ref("Snapshots"),
-                parameters=[
-                    _query("limit", _between(1, 1000), "how many; default 50"),
-                    _query("before", ID, "only those with smaller numbers"),
-                ],
-            )
-        },
-        "/api/snapshots/{snapshot_id}": {
-            "get": _operation(
-                "One snapshot and how each process ended in it",
-                ref("Snapshot"),
-                parameters=[{**_AT, "description": "a snapshot's number", "schema": ID}],
-                errors=[404],
-            )
-        },
+    of_snapshots = {
+        name: _operation(summary, ref(schema), parameters=[_AT, *parameters], errors=[404, 409])
+        for name, (summary, schema, parameters) in ANSWERS.items()
     }
-    for name, (summary, schema, parameters) in ANSWERS.items():
-        paths[f"/api/snapshots/{{snapshot_id}}/{name}"] = {
-            "get": _operation(
-                summary, ref(schema), parameters=[_AT, *parameters], errors=[404, 409]
-            )
-        }
-    paths["/api/snapshots/{snapshot_id}/export"] = {"get": _export()}
-    return paths
+    of_snapshots["export"] = _export()
+    gets = _READS | {
+        f"/api/snapshots/{{snapshot_id}}/{name}": operation
+        for name, operation in of_snapshots.items()
+    }
+    return {path: {"get": operation} for path, operation in gets.items()} | {
+        path: {"post": operation} for path, operation in _POSTS.items()
+    }
 
 
 def _export() -> Schema:

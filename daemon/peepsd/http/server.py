@@ -16,7 +16,8 @@ from hypercorn.typing import LifespanState
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
-from .connection import Connection, error_body
+from .connection import Connection
+from .protocol import error_body
 
 MAX_CONNECTIONS: Final = 320
 """Room for 256 observers, who stay, and for requests, which do not."""
