@@ -5,7 +5,7 @@ for, a circle with a time limit before what is idle or will end by itself. Refus
 of them is found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import answers, roots, waits
 from .answer_shapes import BlockerInfo, NodeInfo, RootInfo, Step, Why
@@ -22,14 +22,16 @@ ENDS_BY_ITSELF = frozenset({"running", "sleeping", "timeout"})
 
 
 def explain_worst(
-    snapshot: SnapshotGraph, findings: Sequence[Finding], later: SnapshotGraph | None = None
+    snapshot: SnapshotGraph,
+    findings: Callable[[], Sequence[Finding]],
+    later: SnapshotGraph | None = None,
 ) -> Why:
-    """Why the worst that can be seen does not go on."""
+    """Why the worst that can be seen does not go on. Findings are asked for if they matter."""
     if snapshot.deadlocks:
         start = _first_actor(snapshot, snapshot.deadlocks[0].cycle)
         return answers.explain(snapshot, start, later)
     grave = sorted(
-        (f for f in findings if f.severity != "info"),
+        (f for f in findings() if f.severity != "info"),
         key=lambda f: (SEVERITIES.index(f.severity), -f.confidence.score),
     )
     for finding in grave:

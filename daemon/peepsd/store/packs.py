@@ -226,11 +226,11 @@ SELECT r.id, r.kind, {NAME.format("r")} AS name, r.proc_key AS process,
 SELECT s.id, {NAME.format("s")} AS name, s.proc_key AS process,
        c.id AS child_id, {NAME.format("c")} AS child, {LOCATION.format("c")} AS child_location,
        p.id AS parent_id, {NAME.format("p")} AS parent
-  FROM nodes s CROSS JOIN  -- in this order: few nodes are task groups
-       edges e ON e.snapshot_id = s.snapshot_id AND e.src_id = s.id AND e.kind = 'needs'
-  JOIN nodes c ON c.snapshot_id = s.snapshot_id AND c.id = e.dst_id
-  JOIN edges w ON w.snapshot_id = s.snapshot_id AND w.dst_id = s.id AND w.kind = 'needs'
-  JOIN nodes p ON p.snapshot_id = s.snapshot_id AND p.id = w.src_id
+  FROM nodes s  -- first, hence CROSS: few nodes are task groups
+ CROSS JOIN edges e ON e.snapshot_id = s.snapshot_id AND e.src_id = s.id AND e.kind = 'needs'
+ CROSS JOIN nodes c ON c.snapshot_id = s.snapshot_id AND c.id = e.dst_id
+ CROSS JOIN edges w ON w.snapshot_id = s.snapshot_id AND w.dst_id = s.id AND w.kind = 'needs'
+ CROSS JOIN nodes p ON p.snapshot_id = s.snapshot_id AND p.id = w.src_id
  WHERE s.kind = 'joinset'
  GROUP BY s.id HAVING count(DISTINCT c.id) = 1
  ORDER BY process, name LIMIT ?1""",

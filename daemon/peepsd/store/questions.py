@@ -76,8 +76,9 @@ def _why(session: Session, args: Arguments) -> Any:
     later = session.later(args.get("confirm_with"))
     subject = args.get("subject")
     if subject is None:
-        found = findings.find(snapshot, session.rows(snapshot))
-        return worst.explain_worst(snapshot, found, later)
+        return worst.explain_worst(
+            snapshot, lambda: findings.find(snapshot, session.rows(snapshot)), later
+        )
     target = subjects.resolve(session.reads, snapshot, str(subject))
     if target.process is not None:
         return worst.explain_process(snapshot, target.process, target.node_ids, later)
