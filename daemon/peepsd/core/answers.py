@@ -73,11 +73,11 @@ def describe_deadlock(
     snapshot: SnapshotGraph, deadlock: Deadlock, confirmed: bool | None = None
 ) -> DeadlockInfo:
     """`deadlock` as it is shown. confirmed=None: nobody has looked again yet."""
-    graph = snapshot.graph
+    graph, ids = snapshot.graph, snapshot.graph.ids
     cycle = _turned_to_an_actor(graph, deadlock.cycle)
     path = snapshot.path(cycle)
-    members = [n for n in deadlock.members if is_waiter(graph.ids[n])]
-    waiting = [n for n in deadlock.behind if is_waiter(graph.ids[n])]
+    members = [n for n in deadlock.members if ids[n].startswith(_PEOPLE)]
+    waiting = [n for n in deadlock.behind if ids[n].startswith(_PEOPLE)]
     return DeadlockInfo(
         id=deadlock_id(graph, deadlock),
         status="confirmed" if confirmed else "candidate",

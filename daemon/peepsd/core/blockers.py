@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from .waits import WaitGraph
 
+AT_ONCE = 64
+"""So many candidates are counted in one pass over the graph."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
@@ -47,13 +50,10 @@ def rank(
     ]
     heapq.heapify(queue)
     exact: list[tuple[int, bool, str, int]] = []
-    while queue:
-        best_case = heapq.heappop(queue)
-        if len(exact) >= limit and best_case > exact[-1]:
-            break  # the queue holds nothing better: its bounds only overestimate
-        bound, not_root, node_id, n = best_case
-        total = -bound if condensed.is_exact(n) else condensed.count(n)
-        exact.append((-total, not_root, node_id, n))
+    while queue and (len(exact) < limit or queue[0] <= exact[-1]):  # bounds only overestimate
+        best = [heapq.heappop(queue) for _ in range(min(AT_ONCE, len(queue)))]
+        counted = condensed.count([n for *_, n in best if not condensed.is_exact(n)])
+        exact += [(-counted.get(n, -bound), root, node_id, n) for bound, root, node_id, n in best]
         exact.sort()
         del exact[limit:]
     return [
@@ -157,6 +157,25 @@ class _Condensed:
         """Whether n needs nothing outside of its own knot."""
         return not self._needs[self._of.get(n, n)]
 
-    def count(self, n: int) -> int:
-        """Exactly how many wait for n."""
-        return sum(map(self._own.__getitem__, self._graph.waiting_for([n]))) - self._own[n]
+    def count(self, some: Sequence[int]) -> dict[int, int]:
+        """Exactly how many wait for each of some. All are counted in one pass: each node hands
+        those that it waits for, as bits of a number, on to who waits for it."""
+        if not some:
+            return {}
+        bits: dict[int, int] = {}
+        for place, n in enumerate(some):
+            c = self._of.get(n, n)
+            bits[c] = bits.get(c, 0) | 1 << place
+        waits_for = [0] * len(self._graph)
+        weights: dict[int, int] = {}
+        for c in reversed(self._order):
+            found = bits.get(c, 0)
+            for target in self._needs[c]:
+                found |= waits_for[target]
+            if found:
+                waits_for[c] = found
+                weights[found] = weights.get(found, 0) + self._weight[c]
+        return {
+            n: sum(weight for found, weight in weights.items() if found >> place & 1) - self._own[n]
+            for place, n in enumerate(some)
+        }

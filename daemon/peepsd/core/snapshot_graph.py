@@ -63,8 +63,9 @@ def _is_blocked_loop(node_id: str, attrs: Mapping[str, Any]) -> bool:
 SOON_S = 60.0
 """A time limit further away does not count: whoever looks now will not see it end the wait."""
 
-MARKERS = ('"any"', '"timeout_s"', '"blocked"')
-"""Text that the attributes of a marked node contain: to find candidates without decoding."""
+MARKERS = ('any"', 'timeout_s"', 'blocked"')
+"""Text that the attributes of a marked node contain: to find candidates without decoding. To
+begin with a quotation mark, of which there are many, would take twice as long."""
 
 MARKING = ("wait", "timeout_s", "state", "cut")
 """The attributes that marks are read from."""

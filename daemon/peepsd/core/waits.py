@@ -60,15 +60,18 @@ class WaitGraph:
 
     def extend(self, edges: Iterable[Edge]) -> None:
         """Connect many. Quickest where edges of one src come together."""
-        known, node, needs, inferred = self.index.get, self.node, self.needs, self.inferred
+        index, ids, needs, inferred = self.index, self.ids, self.needs, self.inferred
+        known = index.get
         last: str | None = None
         for src, dst, how in edges:
             if src != last:
-                last, a = src, node(src)
+                last, a = src, self.node(src)
                 add = needs[a].append
             b = known(dst)
-            if b is None:
-                b = node(dst)
+            if b is None:  # as in node(), without its calls: half of all ids are met here first
+                b = index[dst] = len(ids)
+                ids.append(dst)
+                needs.append([])
             add(b)
             if how is not None:
                 inferred[a, b] = how
@@ -89,10 +92,7 @@ class WaitGraph:
         cycle or needed by it, however indirectly. Ask only when the graph is complete."""
         if self._peeled is None:
             needs = self.needs
-            waiters = [0] * len(needs)
-            for targets in needs:
-                for n in targets:
-                    waiters[n] += 1
+            waiters = list(map(len, self.needed_by))
             order = [n for n, count in enumerate(waiters) if not count]
             for here in order:
                 for n in needs[here]:
@@ -194,7 +194,7 @@ class Deadlock:
     cycle: tuple[int, ...]
     """One shortest cycle through it; each needs the next, the last needs the first."""
     behind: tuple[int, ...]
-    """The innocent: stuck only because they wait, directly or not, for the knot."""
+    """The innocent: stuck only because they wait, directly or not, for the knot; nearest first."""
     exhausted: tuple[int, ...]
     """Members that would go on if any of several things happened, none of which can."""
 
@@ -214,7 +214,7 @@ def deadlocks(graph: WaitGraph, stuck_nodes: set[int] | None = None) -> list[Dea
         Deadlock(
             tuple(sorted(knot)),
             tuple(shortest_cycle(graph, knot)),
-            tuple(sorted(n for n in graph.waiting_for(knot, free) if n not in tied)),
+            tuple([n for n in graph.waiting_for(knot, free) if n not in tied]),
             tuple(sorted(n for n in knot if n in graph.any and len(graph.needs[n]) > 1)),
         )
         for knot in knots
