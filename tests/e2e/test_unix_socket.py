@@ -36,9 +36,17 @@ def test_an_agent_connects_by_a_unix_socket(tmp_path: Path, path: Path) -> None:
             "PEEPS_DASHBOARD": f"unix:{path}",
             "PYTHONPATH": str(ROOT / "client_agent"),
         }
-        program = "import peeps, sys; peeps.start('by-unix'); sys.stdin.read()"
-        process = subprocess.Popen([sys.executable, "-c", program], env=env, stdin=subprocess.PIPE)
+        # The start-up line may have connected it before under another name.
+        program = "import peeps, sys; peeps.start('by-unix'); print(flush=True); sys.stdin.read()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         try:
+            assert process.stdout is not None
+            process.stdout.readline()
             wait_for_connections(daemon.url, 1)
             (answer,) = daemon.jump()["processes"]
         finally:
