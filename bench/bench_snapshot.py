@@ -1,6 +1,6 @@
 """What a snapshot of many processes takes, from the request to the stored answer, against the
-floor: the same rows inserted by one prepared statement from ready tuples into the same schema,
-with nothing else going on, in the same run.
+floor: the same rows inserted by one prepared statement from ready tuples into the same schema
+with the daemon's own pragmas, and nothing else going on, in the same run.
 
     python bench/bench_snapshot.py [PROCESSESxNODES ...]
 
@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 from raw_peers import edge_rows, encoded_graph, node_rows
 
+from peepsd.store.database import PRAGMAS
 from peepsd.store.schema import prepare_database
 
 HERE = Path(__file__).parent
@@ -38,7 +39,8 @@ def floor_s(path: Path, processes: int, nodes: int) -> float:
     ]
     edge_tuples = [(1, *row) for n in range(processes) for row in edge_rows(n, nodes, nodes)]
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA synchronous = NORMAL")
+        for pragma in PRAGMAS:
+            db.execute(f"PRAGMA {pragma}")
         db.execute("INSERT INTO snapshots (requested_at_ns, timeout_ms) VALUES (1, 1)")
         began = time.perf_counter()
         db.execute("BEGIN IMMEDIATE")

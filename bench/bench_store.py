@@ -1,5 +1,5 @@
-"""How rows get into SQLite: executemany against projecting inside SQLite with json_each, with
-an idle and with a busy interpreter. Decides how peepsd.store.writes inserts.
+"""How rows get into SQLite: executemany, projecting inside SQLite with json_each, and many rows
+to a statement, with an idle and with a busy interpreter. Decides how peepsd.store.rows inserts.
 
     python bench/bench_store.py
 """
@@ -15,14 +15,16 @@ from pathlib import Path
 
 from side_by_side import compare
 
-from peepsd.core.graph_rows import ROWS_PER_CHUNK
+from peepsd.core.chunks import ROWS, chunked
+from peepsd.store import graphs
+from peepsd.store.database import PRAGMAS
 from peepsd.store.schema import prepare_database
 
-ROWS = 100_000
+COUNT = 100_000
 ATTRS = json.dumps(
     {"ctx.location": "/srv/app/x.py:10", "ctx.function": "handle", "stack": ["x.py:10 handle"] * 3}
 )
-NODES = [(f"task:p-1/{i:06x}", "task", "Task", ATTRS) for i in range(ROWS)]
+NODES = [(f"task:p-1/{i:06x}", "task", "Task", ATTRS) for i in range(COUNT)]
 
 Insert = Callable[[sqlite3.Connection, list[tuple[str, str, str, str]]], object]
 
@@ -40,6 +42,11 @@ def json_each(db: sqlite3.Connection, rows: list[tuple[str, str, str, str]]) -> 
         " FROM json_each(?) WHERE true ON CONFLICT DO NOTHING",
         (json.dumps(rows),),
     )
+
+
+def many_rows(db: sqlite3.Connection, rows: list[tuple[str, str, str, str]]) -> None:
+    for chunk in chunked(rows, 0):
+        graphs.NODES.insert(db, (1, "p", "p-1"), chunk)
 
 
 @contextmanager
@@ -66,22 +73,23 @@ def insert_all(insert: Insert, directory: Path, is_busy: bool) -> None:
     path = str(directory / "bench.sqlite")
     prepare_database(path, 0)
     with busy(is_busy), closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA synchronous = NORMAL")
+        for pragma in PRAGMAS:
+            db.execute(f"PRAGMA {pragma}")
         db.execute("INSERT INTO snapshots (requested_at_ns, timeout_ms) VALUES (1, 1)")
         db.execute("BEGIN IMMEDIATE")
-        for i in range(0, ROWS, ROWS_PER_CHUNK):
-            insert(db, NODES[i : i + ROWS_PER_CHUNK])
+        for i in range(0, COUNT, ROWS):
+            insert(db, NODES[i : i + ROWS])
         db.execute("COMMIT")
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for is_busy in (False, True):
-            print(f"{ROWS} nodes into a new database, interpreter {'busy' if is_busy else 'idle'}")
+            print(f"{COUNT} nodes into a new database, interpreter {'busy' if is_busy else 'idle'}")
             compare(
                 {
                     f.__name__: partial(insert_all, f, Path(directory), is_busy)
-                    for f in (executemany, json_each)
+                    for f in (executemany, json_each, many_rows)
                 }
             )
 

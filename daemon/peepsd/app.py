@@ -4,6 +4,7 @@ Decides the order of starting and stopping, nothing else. Stopping is the revers
 nobody new is let in, the HTTP server ends, and last the store writes what is queued.
 """
 
+import gc
 import os
 import socket
 import time
@@ -78,7 +79,10 @@ async def running(config: Config) -> AsyncIterator[Running]:
         async with trio.open_nursery() as nursery:
             daemon = _Daemon(config, database)
             try:
-                yield await daemon.start(nursery)
+                ready = await daemon.start(nursery)
+                gc.collect()
+                gc.freeze()  # what is there now stays: nobody is held up to look through it again
+                yield ready
             finally:
                 nursery.cancel_scope.cancel()
 

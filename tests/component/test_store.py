@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import trio
 
+from peepsd.core.chunks import Chunk
 from peepsd.core.events import EventLedger
 from peepsd.core.gather import Status
-from peepsd.core.graph_rows import Chunk
 from peepsd.core.happenings import IngestProblem
 from peepsd.core.records import Completion, ProcessRecord, ReplyRecord
 from peepsd.core.reply import Reply, pack_reply, parse_peer_message, unpack_reply
@@ -172,7 +172,7 @@ async def test_a_reply_is_stored_whole_or_not_at_all(path: str) -> None:
         sid = await begin(db, 1)
         reply = reply_of("p", 1, graph("p", nodes=10))
         reply.edge_chunks = [
-            Chunk(1, '[["a", "b", null, "{}"]]')
+            Chunk(1, ["a", "b", None, "{}"])
         ]  # NOT NULL is violated after the nodes
         with pytest.raises(StoreError, match="NOT NULL"):
             await db.writer.store_reply(ReplyRecord(sid, record(1), "p-1", reply))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from peeps.wire.errors import MessageError
 from peepsd.core import offload
+from peepsd.core.chunks import Chunk
 from peepsd.core.reply import (
     BadReply,
     HelloMessage,
@@ -39,11 +40,16 @@ def parse(payload: bytes) -> Reply:
 
 def rows(reply: Reply) -> tuple[list[Any], list[Any]]:
     """The reply's node and edge rows as tuples."""
-    for chunk in (*reply.node_chunks, *reply.edge_chunks):
-        assert chunk.count == len(json.loads(chunk.rows_json))
-    nodes = [tuple(row) for chunk in reply.node_chunks for row in json.loads(chunk.rows_json)]
-    edges = [tuple(row) for chunk in reply.edge_chunks for row in json.loads(chunk.rows_json)]
-    return nodes, edges
+    return rows_in(reply.node_chunks, 4), rows_in(reply.edge_chunks, 4)
+
+
+def rows_in(chunks: list[Chunk], width: int) -> list[Any]:
+    found = []
+    for chunk in chunks:
+        values = chunk.unpacked()
+        assert len(values) == chunk.count * width
+        found += zip(*[iter(values)] * width, strict=True)
+    return found
 
 
 def problems(reply: Reply) -> dict[str, int]:
@@ -64,6 +70,16 @@ def test_a_whole_reply_becomes_rows_sorted_by_key() -> None:
     )
     assert (reply.snapshot_id, reply.process, reply.pid) == (7, "web", 1)
     assert (reply.captured_at_ns, reply.capture_ns, reply.problems) == (5, 6, [])
+
+
+def test_edges_that_lead_out_of_the_graph_are_told() -> None:
+    inside, out, into = edge(dst="task:b"), edge(), edge(src="task:elsewhere", dst="task:b")
+    reply = parse(message({"nodes": [node(), node("task:b")], "edges": [inside, out, into]}))
+    assert rows_in(reply.open_chunks, 3) == [
+        ("task:a", "lock:b", "needs"),
+        ("task:elsewhere", "task:b", "needs"),
+    ]
+    assert reply.edge_count == 3
 
 
 @pytest.mark.parametrize(
@@ -259,6 +275,7 @@ def test_whatever_a_peer_sends_is_understood_or_refused(value: Any) -> None:
         there = (type(exc), str(exc))
     if isinstance(here, Reply):
         assert rows(there) == rows(here)
+        assert rows_in(there.open_chunks, 3) == rows_in(here.open_chunks, 3)
         assert there.problems == here.problems
     else:
         assert there == here
@@ -268,3 +285,30 @@ def test_whatever_a_peer_sends_is_understood_or_refused(value: Any) -> None:
 def test_noise_is_a_message_error(noise: bytes) -> None:
     with pytest.raises(MessageError):
         parse_peer_message(noise + b"\x00")
+
+
+names = st.sampled_from(["a", "b", "c", "d\0", ""])
+attributes = st.fixed_dictionaries(
+    {},
+    optional={
+        "attrs_json": st.sampled_from(["{}", '{"a":1}', "[]", None]),
+        "attrs": st.sampled_from([{}, {"a": [1]}, [], 7, None]),
+    },
+)
+some_nodes = st.builds(lambda i, more: {"id": i, "kind": "task"} | more, names, attributes)
+some_edges = st.builds(
+    lambda s, d, more: {"src": s, "dst": d, "kind": "needs"} | more, names, names, attributes
+)
+
+
+@given(st.lists(some_nodes), st.lists(some_edges))
+def test_one_malformed_piece_changes_nothing_for_the_others(nodes: Any, edges: Any) -> None:
+    """A graph is decoded in one go, or piece by piece if something is wrong: with the same end."""
+    usual = parse(message({"nodes": nodes, "edges": edges}))
+    careful = parse(message({"nodes": [*nodes, 1], "edges": [*edges, 1]}))
+    assert rows(careful) == rows(usual)
+    assert rows_in(careful.open_chunks, 3) == rows_in(usual.open_chunks, 3)
+    found = problems(usual)
+    for kind in ("invalid_node", "invalid_edge"):
+        found[kind] = found.get(kind, 0) + 1
+    assert problems(careful) == found

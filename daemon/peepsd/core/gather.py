@@ -70,6 +70,7 @@ class Gather:
     _open: int = 0
     _open_regular: int = 0
     _last_regular_end_ns: int = 0
+    _keys: set[str] = field(default_factory=set)
 
     def admit(self, seats: Iterable[Seat]) -> None:
         """Freeze who is asked; before any of the other methods."""
@@ -78,6 +79,7 @@ class Gather:
         self._open = len(self.seats)
         self._open_regular = sum(not s.is_chronic for s in self.seats.values())
         self._last_regular_end_ns = self.started_ns
+        self._keys = {s.proc_key for s in self.seats.values()}
 
     # what happens to a seat
 
@@ -160,8 +162,9 @@ class Gather:
     def _identify(self, seat: Seat, process: str, pid: int) -> None:
         seat.process, seat.pid = identity.safe_name(process), pid
         base = identity.base_key(seat.process, pid, seat.connection_id)
-        taken = {s.proc_key for s in self.seats.values() if s is not seat}
-        seat.proc_key = identity.unique_key(base, taken)
+        self._keys.discard(seat.proc_key)
+        seat.proc_key = identity.unique_key(base, self._keys)
+        self._keys.add(seat.proc_key)
         seat.is_identified = True
 
     def _end_open(self, connection_id: int, status: Status, now_ns: int, text: str) -> bool:

@@ -1,28 +1,33 @@
 """A graph's JSON to rows, tolerantly.
 
-Decides what one malformed piece costs: a bad node costs that node, a bad edge that edge.
-Refuses to know who sent it and which message it came in. Structure that the protocol does not
-name is skipped, never built, so that 128 MiB of `[],` cost milliseconds
-and no memory.
+Decides what one malformed piece costs: a bad node costs that node, a bad edge that edge; and
+which edges lead out of this graph. Refuses to know who sent it and which message it came in.
+Structure that the protocol does not name is skipped, never built, so that 128 MiB of `[],` cost
+milliseconds and no memory.
 
-The happy path decodes all nodes in one typed call; only if that fails is each decoded alone.
+The happy path decodes everything in one typed call and checks it column by column; only if
+something is wrong is each piece decoded and checked alone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from itertools import chain
+from operator import itemgetter
 from typing import Annotated, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from .chunks import Chunk, chunked
+
 MAX_ID_CHARS: Final = 1024
 MAX_KIND_CHARS: Final = 64
-ROWS_PER_CHUNK: Final = 2000
 
 NodeRow = tuple[str, str, str | None, str]
 """id, kind, label, attrs_json"""
+EdgeKey = tuple[str, str, str]
+"""src, dst, kind"""
 EdgeRow = tuple[str, str, str, str]
 """src, dst, kind, attrs_json"""
-Row = TypeVar("Row", NodeRow, EdgeRow)
 
 _Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 _Kind = Annotated[str, Meta(min_length=1, max_length=MAX_KIND_CHARS)]
@@ -36,26 +41,22 @@ class Problem(Struct, frozen=True):
     count: int = 1
 
 
-class Chunk(Struct, frozen=True):
-    """At most ROWS_PER_CHUNK rows, sorted by key and free of duplicates, as the text of a JSON
-    array of arrays: the form in which SQLite takes them without touching Python objects."""
-
-    count: int
-    rows_json: str
-
-
 class GraphRows(NamedTuple):
-    """A graph as rows: NodeRow and EdgeRow."""
+    """A graph as rows."""
 
     node_chunks: list[Chunk]
+    """Of NodeRow."""
     edge_chunks: list[Chunk]
+    """Of EdgeRow."""
+    open_chunks: list[Chunk]
+    """Of EdgeKey: the edges with an end that is not in this graph."""
     problems: list[Problem]
 
 
 NULL = Raw(b"null")  # msgspec cannot say "Raw or None"
 
 
-class _Node(Struct):
+class _Node(Struct, gc=False):
     id: _Id
     kind: _Kind
     label: str | None = None
@@ -63,7 +64,7 @@ class _Node(Struct):
     attrs: Raw = NULL
 
 
-class _Edge(Struct):
+class _Edge(Struct, gc=False):
     src: _Id
     dst: _Id
     kind: _Kind
@@ -71,7 +72,9 @@ class _Edge(Struct):
     attrs: Raw = NULL
 
 
-class _Graph(Struct):
+class Graph(Struct):
+    """A graph whose structure is well-formed; what its texts hold is not checked yet."""
+
     nodes: list[_Node]
     edges: list[_Edge]
 
@@ -85,7 +88,6 @@ class _Object(Struct):
     """Any JSON object; its content is skipped."""
 
 
-_decode_graph = msgspec.json.Decoder(_Graph).decode
 _decode_loose = msgspec.json.Decoder(_LooseGraph).decode
 _decode_node = msgspec.json.Decoder(_Node).decode
 _decode_edge = msgspec.json.Decoder(_Edge).decode
@@ -99,45 +101,75 @@ class NotQuick(Exception):
     """Something is malformed, and finding out what takes its time."""
 
 
-def decode_graph(graph: Raw, *, quickly: bool = False) -> GraphRows:
-    """The rows of a graph's JSON, and what of it cannot be used. Raises one of UNREADABLE if
-    it is no graph at all; with `quickly`, NotQuick if anything in it is malformed."""
-    problems = _ProblemCounter()
-    nodes: Iterable[_Node]
-    edges: Iterable[_Edge]
+def rows_of(graph: Graph, size: int) -> GraphRows:
+    """The rows of a graph that came in `size` bytes, and what of it cannot be used."""
     try:
-        whole = _decode_graph(graph)
-        nodes, edges = whole.nodes, whole.edges
+        nodes = [(n.id, n.kind, n.label, _attrs(n)) for n in graph.nodes]
+        edges = [(e.src, e.dst, e.kind, _attrs(e)) for e in graph.edges]
     except UNREADABLE:
-        if quickly:
-            raise NotQuick from None
-        # Something in it is malformed: find out what, and keep the rest.
-        loose = _decode_loose(graph)
-        nodes = _decode_each(loose.nodes, _decode_node, "invalid_node", problems)
-        edges = _decode_each(loose.edges, _decode_edge, "invalid_edge", problems)
+        return _one_by_one(graph.nodes, graph.edges, _ProblemCounter(), size)
+    ids = {row[0] for row in nodes}
+    is_unique = len(ids) == len(nodes) and len({row[:3] for row in edges}) == len(edges)
+    if not is_unique or _holds_nul(nodes, edges):
+        return _one_by_one(graph.nodes, graph.edges, _ProblemCounter(), size)
+    return _sorted_rows(nodes, edges, ids, [], size)
+
+
+def rows_piece_by_piece(graph: Raw) -> GraphRows:
+    """The rows of a malformed graph's JSON. Raises one of UNREADABLE if it is no graph at all."""
+    loose, problems = _decode_loose(graph), _ProblemCounter()
+    return _one_by_one(
+        _decode_each(loose.nodes, _decode_node, "invalid_node", problems),
+        _decode_each(loose.edges, _decode_edge, "invalid_edge", problems),
+        problems,
+        len(graph),
+    )
+
+
+def _one_by_one(
+    nodes: Iterable[_Node], edges: Iterable[_Edge], problems: "_ProblemCounter", size: int
+) -> GraphRows:
     by_id: dict[str, NodeRow] = {}
     for node in nodes:
-        attrs = _attrs(node, (node.id, node.kind), "invalid_node", problems)
+        attrs = _usable_attrs(node, (node.id, node.kind), "invalid_node", problems)
         if attrs is None:
             continue
         row = (node.id, node.kind, _label(node, problems), attrs)
         if by_id.setdefault(node.id, row) is not row:
             problems.add("duplicate_node", f"{node.id[:200]!r} occurs twice in one reply")
-    by_key: dict[tuple[str, str, str], EdgeRow] = {}
+    by_key: dict[EdgeKey, EdgeRow] = {}
     for edge in edges:
         key = (edge.src, edge.dst, edge.kind)
-        attrs = _attrs(edge, key, "invalid_edge", problems)
+        attrs = _usable_attrs(edge, key, "invalid_edge", problems)
         if attrs is None:
             continue
         edge_row = (*key, attrs)
         if by_key.setdefault(key, edge_row) is not edge_row:
             problems.add("duplicate_edge", f"{key!r:.600} occurs twice in one reply")
-    # Rows sorted by key are inserted faster.
+    return _sorted_rows(list(by_id.values()), list(by_key.values()), by_id, problems.found(), size)
+
+
+def _sorted_rows(
+    nodes: list[NodeRow],
+    edges: list[EdgeRow],
+    ids: Container[str],
+    problems: list[Problem],
+    size: int,
+) -> GraphRows:
+    """Sorted by key, rows are inserted faster."""
+    nodes.sort(key=itemgetter(0))
+    edges.sort()  # keys are unique, so nothing beyond them is compared
+    leading_out = [row[:3] for row in edges if row[0] not in ids or row[1] not in ids]
     return GraphRows(
-        _chunked([by_id[k] for k in sorted(by_id)]),
-        _chunked([by_key[k] for k in sorted(by_key)]),
-        problems.found(),
+        chunked(nodes, size), chunked(edges, size), chunked(leading_out, size), problems
     )
+
+
+def _holds_nul(nodes: list[NodeRow], edges: list[EdgeRow]) -> bool:
+    """SQLite's text functions stop at NUL; attributes that hold one are no JSON."""
+    keys = chain.from_iterable([row[:2] for row in nodes]), chain.from_iterable(edges)
+    labels = [row[2] for row in nodes if row[2]]
+    return any("\0" in "".join(texts) for texts in (*keys, labels))
 
 
 _Item = TypeVar("_Item", _Node, _Edge)
@@ -153,29 +185,31 @@ def _decode_each(
             problems.add(event_kind, f"number {index}: {reason(exc)}")
 
 
-def _attrs(
+def _attrs(item: _Node | _Edge) -> str:
+    """The item's attributes as the text of a JSON object. Raises one of UNREADABLE."""
+    text = item.attrs_json
+    if text is not None:
+        if text != "{}":
+            _decode_object(text)
+        return text
+    if item.attrs == NULL:
+        return "{}"
+    _decode_object(item.attrs)
+    return bytes(item.attrs).decode()
+
+
+def _usable_attrs(
     item: _Node | _Edge, key: tuple[str, ...], event_kind: str, problems: "_ProblemCounter"
 ) -> str | None:
-    """The item's attributes as the text of a JSON object; None (and a problem) if it has none
-    that is usable. SQLite's text functions stop at NUL, so no key may hold one."""
-    for part in key:
-        if "\0" in part:
-            problems.add(event_kind, f"{key!r:.600} contains a NUL character")
-            return None
-    text = item.attrs_json
-    if text == "{}":
-        return text
+    """The item's attributes; None (and a problem) if they or its key cannot be used."""
+    if any("\0" in part for part in key):
+        problems.add(event_kind, f"{key!r:.600} contains a NUL character")
+        return None
     try:
-        if text is not None:
-            _decode_object(text)
-            return text
-        if item.attrs != NULL:
-            _decode_object(item.attrs)
-            return bytes(item.attrs).decode()
+        return _attrs(item)
     except UNREADABLE as exc:
         problems.add(event_kind, f"{key!r:.600}: attributes: {reason(exc)}")
         return None
-    return "{}"
 
 
 def _label(node: _Node, problems: "_ProblemCounter") -> str | None:
@@ -184,11 +218,6 @@ def _label(node: _Node, problems: "_ProblemCounter") -> str | None:
         return node.label
     problems.add("invalid_text", f"{node.id[:200]!r}: NUL in the label was replaced by U+FFFD")
     return node.label.replace("\0", "\ufffd")
-
-
-def _chunked(rows: list[Row]) -> list[Chunk]:
-    slices = [rows[i : i + ROWS_PER_CHUNK] for i in range(0, len(rows), ROWS_PER_CHUNK)]
-    return [Chunk(len(part), msgspec.json.encode(part).decode()) for part in slices]
 
 
 class _ProblemCounter:

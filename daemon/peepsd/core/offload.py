@@ -10,9 +10,11 @@ from peeps.wire.errors import MessageError
 
 from .reply import BadReply, Reply, UnknownMessage, pack_reply, parse_peer_message, unpack_reply
 
+NONE = msgspec.Raw(b"\xc0")  # nil
+
 
 class _Answer(msgspec.Struct):
-    reply: bytes | None = None
+    reply: msgspec.Raw = NONE
     error: str = ""
     is_unknown: bool = False
     snapshot_id: int | None = None
@@ -42,7 +44,7 @@ def handle(payload: bytes) -> bytes:
 def unpack(answer: bytes) -> Reply:
     """What `handle` found. Raises the MessageError that it met."""
     found = _decode(answer)
-    if found.reply is not None:
+    if found.reply != NONE:
         return unpack_reply(found.reply)
     if found.snapshot_id is not None:
         raise BadReply(found.error, found.snapshot_id)

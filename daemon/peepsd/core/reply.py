@@ -15,7 +15,18 @@ from msgspec import Meta, Raw, Struct
 from peeps.wire.errors import MessageError
 from peeps.wire.messages import GRAPH_REPLY, HELLO
 
-from .graph_rows import NULL, UNREADABLE, Chunk, NotQuick, Problem, decode_graph, reason
+from .chunks import Chunk
+from .graph_rows import (
+    NULL,
+    UNREADABLE,
+    Graph,
+    GraphRows,
+    NotQuick,
+    Problem,
+    reason,
+    rows_of,
+    rows_piece_by_piece,
+)
 
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Pid = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -32,7 +43,7 @@ class HelloMessage(Struct, frozen=True):
 
 
 class Reply(Struct):
-    """One process's answer to one snapshot request. Rows are NodeRow and EdgeRow."""
+    """One process's answer to one snapshot request; its rows are as in GraphRows."""
 
     snapshot_id: int
     process: str
@@ -43,6 +54,7 @@ class Reply(Struct):
     capture_ns: int | None = None
     node_chunks: list[Chunk] = []
     edge_chunks: list[Chunk] = []
+    open_chunks: list[Chunk] = []
     problems: list[Problem] = []
 
     @property
@@ -73,19 +85,32 @@ class _Kinded(Struct):
     snapshot_id: Raw = NULL
 
 
-class _GraphReply(Struct):
+class _Head(Struct):
+    """What a graph_reply says beside its graph."""
+
     snapshot_id: _Int64
     process: str
     pid: _Pid
-    graph: Raw = NULL
     error: str | None = None
     captured_at_ns: _Int64 | None = None
     capture_ns: _Int64 | None = None
 
 
+class _WellFormed(_Head, kw_only=True, tag_field="type", tag=GRAPH_REPLY):
+    """A graph_reply without a flaw in its structure: the only thing that is read in one go."""
+
+    graph: Graph | None = None
+
+
+class _GraphReply(_Head, kw_only=True):
+    graph: Raw = NULL
+
+
+_decode_well_formed = msgspec.json.Decoder(_WellFormed).decode
 _decode_kinded = msgspec.json.Decoder(_Kinded).decode
 _decode_hello = msgspec.json.Decoder(HelloMessage).decode
 _decode_reply = msgspec.json.Decoder(_GraphReply).decode
+_decode_graph = msgspec.json.Decoder(Graph).decode
 _decode_int = msgspec.json.Decoder(_Int64).decode
 
 _unpack_reply = msgspec.msgpack.Decoder(Reply).decode
@@ -99,6 +124,15 @@ def parse_peer_message(payload: bytes, *, quickly: bool = False) -> HelloMessage
     to look at a malformed message piece by piece: half a megabyte of `1,` for nodes costs a
     hundred times what half a megabyte of nodes does.
     """
+    try:
+        message = _decode_well_formed(payload)
+    except UNREADABLE:
+        return _parse_any_message(payload, quickly)
+    rows = None if message.graph is None else rows_of(message.graph, len(payload))
+    return _reply(message, rows)
+
+
+def _parse_any_message(payload: bytes, quickly: bool) -> HelloMessage | Reply:
     mended = 0
     try:
         kinded = _decode_kinded(payload)
@@ -119,13 +153,19 @@ def parse_peer_message(payload: bytes, *, quickly: bool = False) -> HelloMessage
     raise UnknownMessage(f"unexpected message type {kinded.type[:64]!r}")
 
 
-def pack_reply(reply: Reply) -> bytes:
+def pack_reply(reply: Reply) -> Raw:
     """The reply as msgpack: what a process that decodes for another sends back."""
-    return msgspec.msgpack.encode(reply)
+    packed = msgspec.structs.replace(
+        reply,
+        node_chunks=[chunk.as_packed() for chunk in reply.node_chunks],
+        edge_chunks=[chunk.as_packed() for chunk in reply.edge_chunks],
+        open_chunks=[chunk.as_packed() for chunk in reply.open_chunks],
+    )
+    return Raw(msgspec.msgpack.encode(packed))
 
 
-def unpack_reply(packed: bytes) -> Reply:
-    """The inverse of pack_reply."""
+def unpack_reply(packed: bytes | Raw) -> Reply:
+    """The inverse of pack_reply. Its rows stay packed, within `packed`, until they are used."""
     return _unpack_reply(packed)
 
 
@@ -171,21 +211,34 @@ def _parse_reply(payload: bytes, raw_id: Raw, quickly: bool) -> Reply:
         except UNREADABLE:
             raise MessageError(text) from None
         raise BadReply(text, snapshot_id) from None
+    if message.graph == NULL:
+        return _reply(message, None)
+    try:
+        return _reply(message, _rows(message.graph, quickly))
+    except UNREADABLE as exc:
+        text = f"malformed graph: {reason(exc)}"
+        raise BadReply(text, message.snapshot_id) from None
+
+
+def _rows(graph: Raw, quickly: bool) -> GraphRows:
+    try:
+        return rows_of(_decode_graph(graph), len(graph))
+    except UNREADABLE:
+        if quickly:
+            raise NotQuick from None
+        return rows_piece_by_piece(graph)
+
+
+def _reply(head: _Head, rows: GraphRows | None) -> Reply:
     reply = Reply(
-        snapshot_id=message.snapshot_id,
-        process=message.process,
-        pid=message.pid,
-        has_graph=message.graph != NULL,
-        error=message.error,
-        captured_at_ns=message.captured_at_ns,
-        capture_ns=message.capture_ns,
+        snapshot_id=head.snapshot_id,
+        process=head.process,
+        pid=head.pid,
+        has_graph=rows is not None,
+        error=head.error,
+        captured_at_ns=head.captured_at_ns,
+        capture_ns=head.capture_ns,
     )
-    if message.graph != NULL:
-        try:
-            reply.node_chunks, reply.edge_chunks, reply.problems = decode_graph(
-                message.graph, quickly=quickly
-            )
-        except UNREADABLE as exc:
-            text = f"malformed graph: {reason(exc)}"
-            raise BadReply(text, reply.snapshot_id) from None
+    if rows is not None:
+        reply.node_chunks, reply.edge_chunks, reply.open_chunks, reply.problems = rows
     return reply

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import trio
 
 FREE_BYTES = 64 * 1024
-"""A frame's first bytes are not counted: small messages never wait."""
+"""A frame's first bytes are not counted, unless told otherwise: small messages never wait."""
 
 
 class Hold:
@@ -26,8 +26,9 @@ class Hold:
 class ReceiveBudget:
     """Shared by all connections."""
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, free_bytes: int = FREE_BYTES) -> None:
         self._limit = limit_bytes
+        self._free = free_bytes
         self._used = 0
         self._holds: dict[Hold, None] = {}  # in order of age
         self._changed = trio.lowlevel.ParkingLot()
@@ -44,7 +45,7 @@ class ReceiveBudget:
     async def take(self, hold: Hold, received: int) -> None:
         """Count `received` more bytes to `hold`; waits while the budget is used up."""
         hold.bytes += received
-        more = max(0, hold.bytes - FREE_BYTES) - hold.counted
+        more = max(0, hold.bytes - self._free) - hold.counted
         if more <= 0:
             return
         self._holds.setdefault(hold)

@@ -23,7 +23,7 @@ from ..core.limits import PeerLimits
 from ..core.registry import Peer, Registry
 from ..core.session import Session
 from .budget import Hold, ReceiveBudget
-from .intake import Intake, Refused
+from .intake import Frame, Intake, Refused
 from .problems import Problems
 from .rounds import SnapshotRounds
 
@@ -130,20 +130,19 @@ class Connection:
         """Frames until the stream ends; returns why it did. Raises Cut."""
         while True:
             async with self._shared.budget.frame() as hold:
-                payload = await self._read_frame(hold)
-                if payload is None:
+                frame = await self._read_frame(hold)
+                if frame is None:
                     return self._how_it_ended("closed by the process")
                 try:
-                    await self._shared.intake.frame(self.peer, self._session, payload)
+                    await self._shared.intake.frame(self.peer, self._session, frame)
                 except Refused as exc:
                     raise self._cut(f"refused: {exc}", "unauthorised") from None
-                del payload  # it may be large, and the wait for the next one long
             if self._decoder.buffered_bytes:
                 # The next frame may be here already: others have their turn before it.
                 await trio.lowlevel.checkpoint()
 
-    async def _read_frame(self, hold: Hold) -> bytes | None:
-        """The next frame's payload; None at the end of the stream."""
+    async def _read_frame(self, hold: Hold) -> Frame | None:
+        """The next frame; None at the end of the stream."""
         decoder, limits = self._decoder, self._shared.limits
         started_s = trio.current_time()
         await self._shared.budget.take(hold, decoder.buffered_bytes)
@@ -153,7 +152,7 @@ class Connection:
             except FrameLengthError as exc:
                 raise self._cut(str(exc), "frame_too_large") from None
             if payload is not None:
-                return payload
+                return Frame(payload)
             if decoder.is_mid_frame:
                 deadline = limits.frame_deadline(
                     started_s, decoder.buffered_bytes, trio.current_time()

@@ -17,6 +17,7 @@ from ..core.identity import safe_name
 from ..core.registry import Peer, Registry
 from ..core.reply import BadReply, HelloMessage, Reply, UnknownMessage
 from ..core.session import Answer, Session
+from .budget import Hold
 from .decoding import Decoder
 from .problems import Problems
 from .rounds import SnapshotRounds
@@ -24,6 +25,19 @@ from .rounds import SnapshotRounds
 
 class Refused(Exception):
     """The peer may not speak; the connection is to be closed. The text says why."""
+
+
+class Frame:
+    """A frame's payload, which may be large: it is let go as soon as it is decoded."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.size = len(payload)
+        self._payload = payload
+
+    def take(self) -> bytes:
+        """The payload, once."""
+        payload, self._payload = self._payload, b""
+        return payload
 
 
 class Intake:
@@ -53,30 +67,31 @@ class Intake:
             ProcessConnected(self._wall_ns(), peer.connection_id, peer.remote_address)
         )
 
-    async def frame(self, peer: Peer, session: Session, payload: bytes) -> None:
+    async def frame(self, peer: Peer, session: Session, frame: Frame) -> None:
         """Deal with one frame, to the end: when this returns, a reply is stored.
 
         Raises Refused if the peer has to go.
         """
         arrived_s = trio.current_time()
         peer.frames_in += 1
-        message = await self._decode(peer, payload)
-        if message is None:
-            if session.other() is Answer.REFUSE:
-                raise Refused("it spoke before showing the token")
-        elif isinstance(message, HelloMessage):
-            self._hello(peer, session, message)
-        elif session.other() is Answer.REFUSE:
-            raise Refused("it replied before showing the token")
-        else:
-            await self._rounds.reply(peer, message, arrived_s=arrived_s, reply_bytes=len(payload))
+        async with self._decoder.ahead.frame() as hold:
+            message = await self._decode(peer, frame, hold)
+            if message is None:
+                if session.other() is Answer.REFUSE:
+                    raise Refused("it spoke before showing the token")
+            elif isinstance(message, HelloMessage):
+                self._hello(peer, session, message)
+            elif session.other() is Answer.REFUSE:
+                raise Refused("it replied before showing the token")
+            else:
+                await self._rounds.reply(peer, message, arrived_s=arrived_s, reply_bytes=frame.size)
 
-    async def _decode(self, peer: Peer, payload: bytes) -> HelloMessage | Reply | None:
+    async def _decode(self, peer: Peer, frame: Frame, hold: Hold) -> HelloMessage | Reply | None:
         """The message, or None when it is on record as a problem."""
         connection_id = peer.connection_id
         self._rounds.arriving(connection_id, +1)
         try:
-            return await self._decoder.decode(payload)
+            return await self._decoder.decode(frame.take(), hold)
         except BadReply as exc:
             self._problems.of_peer(peer, "decode_error", str(exc), snapshot_id=exc.snapshot_id)
             self._rounds.failed(connection_id, exc.snapshot_id, str(exc))

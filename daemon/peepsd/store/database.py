@@ -12,11 +12,23 @@ import aiosqlite
 import trio
 import trio_asyncio
 
+from . import graphs
 from .actor import ConnectionActor
 from .claim import claimed
 from .reads import Reader
 from .schema import BUSY_TIMEOUT_MS, prepare_database
 from .writes import Writer
+
+PRAGMAS = (
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    # A large reply's pages stay in memory until it is committed instead of being written often.
+    "cache_size = -16384",
+    # After each snapshot the janitor writes the log back; while one is taken it may grow to 64 MiB
+    # before a reply has to wait for that.
+    "wal_autocheckpoint = 16384",
+)
+"""Of the writer's connection; SQLite's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +65,7 @@ async def open_database(path: str, now_ns: int) -> AsyncIterator[Database]:
 async def _connect(path: str, *, read_only: bool = False) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None)
     await connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    await connection.execute("PRAGMA synchronous = NORMAL")
-    await connection.execute("PRAGMA foreign_keys = ON")
-    if read_only:
-        await connection.execute("PRAGMA query_only = ON")
+    for pragma in PRAGMAS:
+        await connection.execute(f"PRAGMA {pragma}")
+    await connection.execute("PRAGMA query_only = ON" if read_only else graphs.OPEN_EDGES_DDL)
     return connection

@@ -89,7 +89,7 @@ class Janitor:
             self._is_refused = False
 
     async def sweep(self) -> None:
-        """Delete what has expired and give the space back."""
+        """Delete what has expired, give the space back, and keep the write-ahead log short."""
         expired = await self._reader.expired(self._retain_snapshots)
         for snapshot_id in expired:
             await self._writer.delete_snapshot(snapshot_id)
@@ -97,6 +97,8 @@ class Janitor:
         await self._writer.delete_events(before_ns, retention.MAX_EVENTS)
         if expired:
             await self._writer.shrink()
+        else:
+            await self._reader.checkpoint()
 
     async def _sweep_for_ever(self) -> None:
         while True:

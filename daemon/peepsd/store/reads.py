@@ -4,9 +4,8 @@ Decides the shapes that the API hands out. Graph queries live in graph_reads, qu
 of other people in the sandbox.
 """
 
+import sqlite3
 from typing import Any
-
-import aiosqlite
 
 from ..core import retention
 from .actor import ConnectionActor
@@ -70,6 +69,11 @@ class Reader:
         ((last,),) = await self._pairs("SELECT coalesce(max(event_id), 0) FROM ingest_events", ())
         return int(last)
 
+    async def checkpoint(self) -> None:
+        """Write back what the write-ahead log has, as far as nobody reads it. On this connection:
+        the writer goes on meanwhile."""
+        await self._pairs("PRAGMA wal_checkpoint(PASSIVE)", ())
+
     async def size_bytes(self) -> int:
         """What the database takes, without its write-ahead log."""
         ((pages,),) = await self._pairs("PRAGMA page_count", ())
@@ -77,16 +81,12 @@ class Reader:
         return int(pages) * int(page_size)
 
     async def _pairs(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        async def job(db: aiosqlite.Connection) -> list[tuple[Any, ...]]:
-            async with db.execute(sql, parameters) as cursor:
-                return [tuple(row) for row in await cursor.fetchall()]
-
-        return await self._actor.call(job)
+        return await self._actor.call(lambda db: db.execute(sql, parameters).fetchall())
 
     async def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-        async def job(db: aiosqlite.Connection) -> list[dict[str, Any]]:
-            async with db.execute(sql, parameters) as cursor:
-                names = [column[0] for column in cursor.description]
-                return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+        def job(db: sqlite3.Connection) -> list[dict[str, Any]]:
+            cursor = db.execute(sql, parameters)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
         return await self._actor.call(job)

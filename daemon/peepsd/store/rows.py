@@ -1,0 +1,64 @@
+"""Many rows to a statement.
+
+Decides how many: each statement is one crossing of the interpreter lock, however many rows it
+has, so a busy event loop cannot starve the writer as it does with executemany, which takes the
+lock for every row (bench/bench_store.py). Refuses to know what the rows are.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from ..core.chunks import Chunk
+
+MAX_ROWS: Final = 1024
+"""To a statement. Statements exist for powers of two, so that few are compiled and kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where rows go. Every column of `constant` is the same for all rows of one call; those of
+    `columns` come row by row."""
+
+    name: str
+    constant: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def insert(self, db: sqlite3.Connection, constant: Sequence[object], chunk: Chunk) -> int:
+        """Insert the rows that clash with none; returns how many those were."""
+        width, values = len(self.columns), chunk.unpacked()
+        inserted = start = 0
+        while start < chunk.count:
+            rows = min(MAX_ROWS, 1 << (chunk.count - start).bit_length() - 1)
+            part = values[start * width : (start + rows) * width]
+            inserted += db.execute(_insert(self, rows), [*constant, *part]).rowcount
+            start += rows
+        if chunk.is_heavy:
+            self._let_go(db, constant, values)
+        return inserted
+
+    def _let_go(
+        self, db: sqlite3.Connection, constant: Sequence[object], values: Sequence[str | None]
+    ) -> None:
+        """A statement keeps what was bound to it last: have it keep something small. The key is
+        taken by now, so nothing is inserted."""
+        key = [value if value is None or len(value) < 2048 else "" for value in values]
+        db.execute(_insert(self, 1), [*constant, *key])
+
+
+@cache
+def _insert(table: Table, rows: int) -> str:
+    constant = [f"?{n}" for n in range(1, len(table.constant) + 1)]
+    width = len(table.columns)
+
+    def row(first: int) -> str:
+        return ", ".join(constant + [f"?{n}" for n in range(first, first + width)])
+
+    firsts = range(len(constant) + 1, len(constant) + 1 + rows * width, width)
+    return (
+        f"INSERT INTO {table.name} ({', '.join(table.constant + table.columns)}) VALUES "
+        + ", ".join(f"({row(first)})" for first in firsts)
+        + " ON CONFLICT DO NOTHING"
+    )
