@@ -3,7 +3,8 @@ soon the answer is there; also beside a saturated loop.
 
 Everything is measured from outside with real processes. Pauses are what two heartbeats of one
 millisecond (a task and a thread in the host) were late by, in a stretch with snapshots and in one
-without, in the same run of the same process. Run: python bench/bench_agent.py [--quick]
+without, in the same run of the same process. Run: python bench/bench_agent.py [--quick] [3.12]
+[part of a host's name, or saturated]
 """
 
 import json
@@ -125,6 +126,7 @@ def main() -> None:
     """Print the tables of docs/performance.md."""
     quick = "--quick" in sys.argv
     version = next((a for a in sys.argv[1:] if a in guests.VERSIONS), guests.OWN)
+    only = next((a for a in sys.argv[1:] if not a.startswith("-") and a != version), "")
     hosts = [
         ("1,000 asyncio tasks", ["tasks", "1000", "beats"], 20),
         ("10,000 asyncio tasks", ["tasks", "10000", "beats"], 10),
@@ -136,6 +138,8 @@ def main() -> None:
     ]
     print(f"Python {version}; milliseconds, medians over snapshots\n\n{HEAD}")
     for name, arguments, rounds in hosts:
+        if only not in name:
+            continue
         m = measure(arguments, 3 if quick else rounds, version)
         print(
             f"| {name} | {m.nodes:,} | {m.megabytes:.1f} | {m.loop_ms:.1f} | {m.thread_ms:.1f} "
@@ -143,7 +147,7 @@ def main() -> None:
             flush=True,
         )
     print("\n| saturated loop, one step takes | answer, median | worst |\n| --- | --: | --: |")
-    for spin_s in (0.0002, 0.001, 0.004, 0.02):
+    for spin_s in (0.0002, 0.001, 0.004, 0.02) if only in "saturated" else ():
         median, worst = saturated(spin_s, 3 if quick else 20, version)
         print(f"| {spin_s * 1e3:g} ms | {median:.0f} | {worst:.0f} |", flush=True)
 

@@ -8,10 +8,11 @@ Two facts of CPython 3.11 to 3.13 shape every line here:
   `cr_suspended` is tested and `cr_await` read with no call and no backward jump in between,
   where no other thread can get the interpreter lock.
 - `f_locals` keeps deleted locals alive on 3.11 and 3.12, so locals and value stack are read by
-  `gc.get_referents`: function, code, locals in slot order (unset ones skipped), value stack.
+  `gc.get_referents`: name, function, code, locals in slot order (unset ones skipped), value stack.
 """
 
 import gc
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,8 @@ referents = gc.get_referents
 MAX_CHAIN = 1000
 READS_SLOTS = why_unverified() is None
 """Whether the order of gc.get_referents was verified on this interpreter."""
+CODE_AT = 4 if sys.version_info < (3, 12) else 3
+"""Where the frame's code is among the referents of a coroutine that has no frame object."""
 EXIT_NAMES = frozenset({"__exit__", "__aexit__"})
 
 _WRAPPERS = frozenset(
@@ -105,11 +108,11 @@ def slots(link: Any, code: types.CodeType) -> list[Any]:
 
 
 def _first_slot(found: list[Any], code: types.CodeType) -> int:
-    """Where the locals begin: behind the code object, which is second, as a rule."""
+    """Where the locals begin: behind the code object that the frame has."""
     if not READS_SLOTS:
         return len(found)
-    if len(found) > 1 and found[1] is code:
-        return 2
+    if len(found) > CODE_AT and found[CODE_AT] is code:
+        return CODE_AT + 1
     for index in range(len(found) - 1, -1, -1):
         if found[index] is code:
             return index + 1

@@ -10,12 +10,25 @@ runs later or elsewhere because somebody looked.
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from .graph import Ref
 from .places import Places, Spot
-from .resources import Reader, Shape, attribute_reader, behind_adapter, is_adapter, shape_of
-from .statics import static_get, type_name
+from .resources import (
+    Column,
+    Reader,
+    Shape,
+    attribute_reader,
+    behind_adapter,
+    columns_of,
+    is_adapter,
+    read_column,
+    shape_of,
+    shape_of_class,
+)
+from .signal_handlers import is_from_signal_handler
+from .statics import static_get, type_name, type_name_of
 
 IN_LOOP = "in_loop"
 """The loop ran the cut itself, between two of its steps: consistent."""
@@ -67,6 +80,16 @@ class Holding:
     inferred: bool = True
 
 
+class ManyDescribed(NamedTuple):
+    """As Described, of many instances of one class: the numbers are written side by side."""
+
+    shape: Shape
+    type_name: str
+    ids: list[int]
+    names: list[str]
+    columns: list[list[Any]]
+
+
 @dataclass(slots=True)
 class Facts:
     """What collectors tell each other. Keys are `id(obj)`; values are plain.
@@ -75,6 +98,8 @@ class Facts:
     """
 
     described: dict[int, Described] = field(default_factory=dict)
+    many: list[ManyDescribed] = field(default_factory=list)
+    """More of the same, until `settle`."""
     holders: dict[Ref, list[Holding]] = field(default_factory=dict)
     released: set[tuple[Ref, Ref]] = field(default_factory=set)
     """(resource, holder): on its stack, but let go while it waits (a condition's lock)."""
@@ -104,13 +129,29 @@ class Facts:
             if name == "holders":
                 for ref, holdings in theirs.items():
                     mine.setdefault(ref, []).extend(holdings)
+            elif name == "many":
+                mine.extend(theirs)
             else:
                 mine.update(theirs)
 
+    def settle(self, names: Mapping[int, str]) -> None:
+        """After the cut: give everything that was described in bulk a description of its own."""
+        for one in self.many:
+            kind, wait_any = one.shape.kind, one.shape.wait_any
+            rows = zip(*one.columns, strict=True) if one.columns else repeat(())
+            for key, values in zip(one.ids, rows, strict=False):
+                if key not in self.described:
+                    attrs = dict(zip(one.names, values, strict=True))
+                    self.described[key] = Described(
+                        (kind, key), one.type_name, attrs, wait_any, False, names.get(key)
+                    )
+        self.many = []
 
-TaskHook = Callable[[Ref, Sequence[tuple[Any, types.CodeType]], object, Ref | None], None]
-"""Called in the cut for every task that is suspended: its Ref, the links of its chain
-(outermost first: coroutine and code), the object it waits for and that object's Ref, or None."""
+
+TaskHook = Callable[[Ref, Sequence[tuple[Any, types.CodeType]], object, Ref | None], bool]
+"""Called in the cut for tasks that are suspended: its Ref, the links of its chain (outermost
+first: coroutine and code), the object it waits for and that object's Ref, or None. Whether it
+wants to see more tasks in this cut that stand at the same places."""
 
 
 ThreadHook = Callable[[Ref, Sequence[Any], Any], None]
@@ -139,6 +180,10 @@ class Cut:
         self.names = names or {}
         """Names that the application gave to objects, by id."""
         self._classes: dict[type, Known] = {}
+        self.many: dict[type, list[Any]] = {}
+        """Where to put instances of these classes, any number of times, to be described at once
+        instead of by `resource`."""
+        self._columns: dict[type, tuple[Shape, tuple[Column, ...]]] = {}
 
     def part(self) -> "Cut":
         """A cut of its own for a loop that captures in its own thread; `absorb` it later."""
@@ -157,6 +202,8 @@ class Cut:
         """Let go of everything that belongs to the host."""
         self.frames = {}
         self._classes = {}
+        self.many = {}
+        self._columns = {}
 
     def thread_ref(self, ident: int) -> Ref:
         """The node of a thread."""
@@ -204,6 +251,34 @@ class Cut:
         self.facts.described[id(obj)] = described
         return ref
 
+    def expect_many(self, cls: type) -> None:
+        """Offer a list in `many` for instances of a class, if they can be described at once."""
+        if cls in self.many:
+            return
+        shape = shape_of_class(cls)
+        columns = None if shape is None else columns_of(cls, shape)
+        if shape is not None and columns is not None:
+            self.many[cls] = []
+            self._columns[cls] = (shape, columns)
+
+    def describe_many(self) -> None:
+        """Describe what was put into the lists in `many`."""
+        for cls, objects in self.many.items():
+            self.borrowed.append(objects)
+            shape, columns = self._columns[cls]
+            read = [(column.name, read_column(column, objects)) for column in columns]
+            known = [(name, values) for name, values in read if values is not None]
+            self.facts.many.append(
+                ManyDescribed(
+                    shape,
+                    type_name_of(cls),
+                    list(map(id, objects)),
+                    [name for name, _ in known],
+                    [values for _, values in known],
+                )
+            )
+        self.many = {}
+
     def _learn(self, obj: object) -> "Known":
         """What is known of an object's class, found out once a cut."""
         cls = type(obj)
@@ -215,6 +290,12 @@ class Cut:
             if not is_adapter(obj):  # one that has not adapted yet; the next may have
                 self._classes[cls] = known
         return known
+
+    def could_not_read(self, what: str, exc: Exception) -> None:
+        """Note that an object vanished or was of a form never met. Raises what is the host's."""
+        if is_from_signal_handler(exc):
+            raise exc
+        self.facts.unreadable[what] = self.facts.unreadable.get(what, 0) + 1
 
     def holds(self, obj: object, holder: Ref, how: str, inferred: bool = True) -> None:
         """Note that `holder` (a task's or thread's Ref) holds `obj`, if it is a resource."""

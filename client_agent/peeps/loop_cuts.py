@@ -1,10 +1,10 @@
 """Which kind of cut each event loop gets, and whether the cut held.
 
 Decides: a loop that sleeps in its selector is never woken, its tasks are frozen, and the agent's
-thread looks at them (parked). A loop that turns is asked to run the cut itself between two steps
-(in_loop). One that does not come round in time is inside one long step (blocked) or too busy
-(sampled); the agent's thread looks. Refuses to know how a loop is found, asked or read: its
-collector does.
+thread looks at them (parked). A loop that turns, or that a timer is about to wake, is asked to run
+the cut itself between two steps (in_loop): it would move in the middle of a look. One that does
+not come round in time is inside one long step (blocked) or too busy (sampled); the agent's thread
+looks. Refuses to know how a loop is found, asked or read: its collector does.
 
 A look from the agent's thread is atomic when the loop's thread stood at the very same place, or
 inside the very same step, before and after it.
@@ -19,9 +19,12 @@ from .cpu_time import thread_cpu_ns
 from .cut import BLOCKED, IN_LOOP, PARKED, SAMPLED, Cut, Seen
 from .graph import Graph
 from .pause import no_garbage_collection
+from .signal_handlers import is_from_signal_handler
 
 PATIENCE_S = 0.05
 """How long a loop may take to come round and run the cut itself."""
+_LOOK_S, _LOOK_AT_TASK_S = 0.002, 5e-6
+"""About how long a look from the agent's thread takes, and how much longer for each task."""
 _SLICE_S = 0.005
 _MOST_PATIENCE = 10
 """On a busy machine a loop gets its patience in processor time, up to so many times as long."""
@@ -37,15 +40,15 @@ class LoopCut:
         self.atomic = False
         self.captured: Any = None
         self.problem: str | None = None
+        self.woke_up = False
+        """Whether it slept when the last look at it began, and not when that was over."""
         self.waited_s = 0.0
         """How long the loop did not come round although it was asked."""
         self.turn_began_ago_s: float | None = None
         self.ready = 0
         self._captured_at_ns = 0
         self._borrowed: list[Any] = []
-        self._claim = unpatched.allocate_lock()
-        self._done = unpatched.allocate_lock()
-        self._done.acquire()
+        self._claim = self._done = unpatched.allocate_lock()
         self._step: object | None = None
         self._moves = False
         self._place: object | None = None
@@ -60,22 +63,35 @@ class LoopCut:
         self._step = self.loop.step(cut)
         self.note_progress(cut)
         part = cut.part()
+        self._claim = claim = unpatched.allocate_lock()
+        self._done = done = unpatched.allocate_lock()
+        done.acquire()
 
         def work() -> None:
-            if not self._claim.acquire(False):
+            if not claim.acquire(False):
                 return  # taken back
             try:
                 with no_garbage_collection():
                     self.captured = self.collector.capture_loop(self.loop, part)
+                cut.absorb(part)
                 self.kind, self.atomic = IN_LOOP, True
                 self._captured_at_ns = unpatched.perf_counter_ns()
             except Exception as exc:
+                if is_from_signal_handler(exc):
+                    raise
                 self.problem = type(exc).__name__
             finally:
-                cut.absorb(part)
-                self._done.release()
+                done.release()
 
         self._take_back = self.loop.ask(work)
+
+    def sleeps_on(self, cut: Cut, seconds: float) -> bool:
+        """Whether it sleeps in its selector, and longer than a look takes or `seconds`."""
+        if self.loop.place_if_parked(cut) is None:
+            return False
+        due_in = self.loop.due_in()
+        look_s = _LOOK_S + _LOOK_AT_TASK_S * self.loop.task_count()
+        return due_in is None or due_in >= min(look_s, seconds)
 
     def note_progress(self, cut: Cut) -> None:
         """Whether the loop's thread moves, and how long it has really run since it was asked."""
@@ -135,7 +151,8 @@ class LoopCut:
             self.atomic = now == place and getattr(now, "f_lasti", None) == lasti
         else:
             self.atomic = step is not None and self.loop.step(cut) == step
-        if not self.atomic and self.kind == PARKED:
+        self.woke_up = not self.atomic and self.kind == PARKED
+        if self.woke_up:
             self.kind = SAMPLED
         self._give_back()
         return self.atomic
@@ -184,7 +201,7 @@ def ask_turning_loops(
     left = []
     asked = []
     for loop_cut in cuts:
-        if loop_cut.loop.place_if_parked(cut) is not None:
+        if loop_cut.sleeps_on(cut, patience_s):
             left.append(loop_cut)
         else:
             loop_cut.ask(cut)
@@ -198,9 +215,10 @@ def ask_turning_loops(
         if waited >= patience_s * _MOST_PATIENCE:
             break
         asked[0].wait(_SLICE_S)
+        left += [c for c in asked if c.wait(0) and c.kind != IN_LOOP]  # it failed
         asked = [loop_cut for loop_cut in asked if not loop_cut.wait(0)]
         if asked:
-            asked = _without_sleepers(asked, cut, look, left)
+            asked = _without_sleepers(asked, cut, look, left, patience_s - waited)
     for loop_cut in asked:
         if loop_cut.give_up():
             loop_cut.waited_s = unpatched.monotonic() - began
@@ -211,13 +229,17 @@ def ask_turning_loops(
 
 
 def _without_sleepers(
-    asked: list[LoopCut], cut: Cut, look: Callable[[Cut], None], left: list[LoopCut]
+    asked: list[LoopCut],
+    cut: Cut,
+    look: Callable[[Cut], None],
+    left: list[LoopCut],
+    seconds_left: float,
 ) -> list[LoopCut]:
     """A loop that fell asleep before it met the wish stays asleep: it is looked at instead."""
     look(cut)
     still = []
     for loop_cut in asked:
-        if loop_cut.loop.place_if_parked(cut) is not None and loop_cut.give_up():
+        if loop_cut.sleeps_on(cut, seconds_left) and loop_cut.give_up():
             left.append(loop_cut)
         else:
             loop_cut.note_progress(cut)

@@ -6,11 +6,12 @@ who waits and who holds, and never reads contents: sizes, counts and flags only.
 """
 
 import types
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from .statics import MISSING, static_get, static_path
 
@@ -159,7 +160,12 @@ SHAPES: dict[tuple[str, str], Shape] = {
 
 def shape_of(obj: object) -> Shape | None:
     """The row for an object's class or the nearest of its bases; None for anything else."""
-    for base in type.__getattribute__(type(obj), "__mro__"):
+    return shape_of_class(type(obj))
+
+
+def shape_of_class(cls: type) -> Shape | None:
+    """As shape_of, of a class."""
+    for base in type.__getattribute__(cls, "__mro__"):
         module = _module(base)
         # trio and anyio give the classes they export the name of the package: the package it is.
         if type(module) is str and module.startswith(("trio.", "anyio.")):
@@ -208,7 +214,7 @@ def attribute_reader(cls: type, shape: Shape) -> Reader:
         for name, get, how in plan:
             try:
                 value = get(obj)
-            except Exception:  # another version of the library has no such attribute
+            except AttributeError:  # another version of the library has no such attribute
                 continue
             if how == "len":
                 # None stands for an empty collection in asyncio; MISSING has no length to tell.
@@ -226,6 +232,43 @@ def attribute_reader(cls: type, shape: Shape) -> Reader:
     return read
 
 
+class Column(NamedTuple):
+    """One attribute of many instances of a class."""
+
+    name: str
+    get: Callable[[Any], Any]
+    how: str
+
+
+def columns_of(cls: type, shape: Shape) -> tuple[Column, ...] | None:
+    """How instances of one of asyncio's own classes are read many at once: by C code alone.
+    None for classes that need to be read one by one."""
+    if (_module(cls), cls.__name__) not in SHAPES or not _module(cls).startswith("asyncio."):
+        return None
+    if shape.kind == "command" or cls.__name__ in _EXTRAS:
+        return None
+    return tuple(Column(name, attrgetter(path), how) for name, path, how in shape.attributes)
+
+
+def read_column(column: Column, objects: list[Any]) -> list[Any] | None:
+    """One value for each object; None if they are not what they are expected to be."""
+    try:
+        values = list(map(column.get, objects))
+    except AttributeError:  # another version of the library has no such attribute
+        return None
+    types_met = set(map(type, values))
+    if column.how == "len":
+        if not types_met <= _COUNTED:
+            return None
+        if type(None) in types_met:  # stands for an empty collection in asyncio
+            return [0 if value is None else len(value) for value in values]
+        return list(map(len, values))
+    return values if types_met <= (_FLAGS if column.how == "flag" else _NUMBERS) else None
+
+
+_COUNTED = {list, tuple, set, frozenset, dict, bytes, bytearray, deque, type(None)}
+_FLAGS = {bool}
+_NUMBERS = {int, float, bool}
 _TELLABLE = (int, float, str, bool)
 
 

@@ -69,6 +69,7 @@ class Snapshot:
     def _build_graph(self, captured: dict[Collector, Any], loop_cuts: list[LoopCut]) -> None:
         cuts = {loop_cut.loop.ref: loop_cut.attributes() for loop_cut in loop_cuts}
         apart = {c.loop.ref: c.apart_ms(self._looked_at_ns) for c in loop_cuts}
+        self._cut.facts.settle(self._cut.names)
         seen = Seen(self._cut, cuts, apart)
         self._build_process(seen)
         build_loops(loop_cuts, self.graph, seen)
@@ -108,9 +109,15 @@ class Snapshot:
     ) -> dict[Collector, Any]:
         """The agent's own look: at the loops that did not take their cut, and at threads.
 
-        A look that did not hold is repeated, keeping the interpreter lock for longer.
+        A look that did not hold is repeated, keeping the interpreter lock for longer. A loop that
+        woke up in the middle of it turns by now, and may take its cut itself.
         """
-        for switch_interval in _SWITCH_INTERVALS:
+        for attempt, switch_interval in enumerate(_SWITCH_INTERVALS):
+            if attempt:
+                self._look(self._cut)
+                woken = [loop_cut for loop_cut in loop_cuts if loop_cut.woke_up]
+                loop_cuts = [loop_cut for loop_cut in loop_cuts if not loop_cut.woke_up]
+                loop_cuts += ask_turning_loops(woken, self._cut, self._look)
             part = self._cut.part()
             captured: dict[Collector, Any] = {}
             try:

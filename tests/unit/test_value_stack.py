@@ -102,7 +102,7 @@ def test_refused_interpreters(
     change: tuple[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(value_stack.sys, change[0], change[1], raising=False)
-    refusal = value_stack._refusal()
+    refusal = value_stack.why_unreadable()
     assert refusal is not None
     assert reason in refusal
 

@@ -111,6 +111,17 @@ class AsyncioLoop:
             return None
         return frame
 
+    def due_in(self) -> float | None:
+        """Seconds until its first timer; uvloop does not tell."""
+        scheduled: Any = static_get(self.loop, "_scheduled") if self.is_stdlib else ()
+        first = list(scheduled[:1]) if type(scheduled) is list else []
+        when = static_get(first[0], "_when") if first else None
+        return when - self.time() if type(when) is float else None
+
+    def task_count(self) -> int:
+        """All tasks of all loops: nothing counts them loop by loop."""
+        return len(known_tasks())
+
     def ready_count(self) -> int:
         """How many callbacks wait in the queue of a sleeping loop that nothing is about to wake;
         0 where that is not told."""
@@ -155,17 +166,34 @@ class AsyncioLoop:
         ready = static_get(loop, "_ready")
         if ready is MISSING:
             return _nothing
-        handle = asyncio.Handle(work, (), loop)
+        handle = _Wish(work, (), loop)
         ready.append(handle)
         return handle.cancel
 
 
+class _Wish(asyncio.Handle):
+    """What a loop runs for us. If a signal handler of the host raises meanwhile, that comes out
+    of the loop as it would while it sleeps, instead of being logged as a callback's."""
+
+    __slots__ = ()
+
+    def _run(self) -> None:
+        self._callback(*self._args)  # type: ignore[attr-defined]
+
+
+def known_tasks() -> list[Any]:
+    """Weak references to asyncio's tasks, those that are done included, in one C call."""
+    module = sys.modules["asyncio.tasks"]
+    known = getattr(module, "_scheduled_tasks", None)
+    if known is None:
+        known = getattr(module, "_all_tasks", None)
+    return list(getattr(known, "data", ()))
+
+
 def waits_signature() -> int:
     """A number that changes when a task comes, goes, or waits for something else."""
-    module = sys.modules["asyncio.tasks"]
-    known = getattr(module, "_scheduled_tasks", None) or getattr(module, "_all_tasks", None)
     waits = []
-    for reference in list(getattr(known, "data", ())):  # one by one: none is kept alive
+    for reference in known_tasks():  # one by one: none is kept alive
         task = reference()
         if hasattr(task, "_fut_waiter"):
             waits.append(id(task._fut_waiter))

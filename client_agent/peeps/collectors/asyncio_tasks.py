@@ -12,14 +12,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..awaitables import Coroutine
+from ..awaitables import CODE_AT, Coroutine, referents
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
 from ..rules import Rulebook
 from ..statics import type_name
-from .asyncio_loops import AsyncioLoop, current_task, running_loops
+from .asyncio_loops import AsyncioLoop, current_task, known_tasks, running_loops
 from .asyncio_waits import WaitReader, find_setters, task_ref, timeout_of
-from .task_nodes import RUNNABLE, RUNNING, WAITING, TaskRow, Tasks, build_tasks
+from .task_nodes import RUNNABLE, RUNNING, WAITING, TaskRow, Tasks, Wait, build_tasks
 from .tasks import (
     ChainReader,
     Shape,
@@ -27,6 +27,7 @@ from .tasks import (
     note_holdings,
     note_releases,
     running_spots,
+    show_task,
     spots_of,
 )
 
@@ -60,44 +61,71 @@ class AsyncioTasks:
     def capture(self, cut: Cut) -> Tasks:
         """The tasks whose loop does not run, or not on a thread that is known."""
         tasks = Tasks()
-        known = cut.loops
-        for task in all_tasks():
-            loop = _loop_of(task)
-            if loop is not None and ("event_loop", id(loop)) in known:
-                continue
-            reader = WaitReader(cut, tasks, asyncio.BaseEventLoop.time(loop))
-            self._one(task, cut, tasks, reader, None, None)
+        known = {key for kind, key in cut.loops}
+        for task in [task for task in all_tasks() if id(task.get_loop()) not in known]:
+            reader = WaitReader(cut, tasks, asyncio.BaseEventLoop.time(_loop_of(task)))
+            chain, shape = self._reader.read(task.get_coro())
+            self._one(task, chain, shape, task._fut_waiter, cut, tasks, reader)
         cut.places.adopt(self._reader.codes)
         return tasks
 
     def capture_loop(self, loop: AsyncioLoop, cut: Cut) -> Tasks:
-        tasks = Tasks()
+        tasks = Tasks(loop=loop.ref)
         running = loop.loop
         if running is None:
             return tasks
         now = loop.time()
         reader = WaitReader(cut, tasks, now)
-        current = current_task(running)
-        chains: list[tuple[Ref, list[Any], Shape]] = []
         everyone = tasks_of(running)
-        cut.borrowed += (everyone, chains)
+        cut.borrowed.append(everyone)
+        self._sweep(everyone, loop, cut, tasks, reader)
+        cut.describe_many()
+        if tasks.bare and len(everyone) <= MAX_TASKS_FOR_SETTERS:
+            find_setters(tasks, self._chains(everyone, running, cut))
+        cut.places.adopt(self._reader.codes)
+        return tasks
+
+    def _sweep(
+        self, everyone: list[Any], loop: AsyncioLoop, cut: Cut, tasks: Tasks, reader: WaitReader
+    ) -> None:
+        """The tasks of one loop. Most wait for a plain thing and stand where others stand: they
+        are merely noted, and made sense of after the cut."""
+        running = loop.loop
+        current = current_task(running)
+        read, dull, many, note = self._reader.read, tasks.dull, cut.many, tasks.notes.extend
         for task in everyone:
             if task.get_loop() is not running:
                 continue
             try:
                 if task is current:
                     tasks.rows.append(self._running(task, loop, cut))
-                else:
-                    chains.append(self._one(task, cut, tasks, reader, loop.ref, now))
-            except Exception:  # it ended under our eyes, or is of a kind never met
-                cut.facts.unreadable["task"] = cut.facts.unreadable.get("task", 0) + 1
-        if tasks.bare and len(chains) <= MAX_TASKS_FOR_SETTERS:
-            find_setters(tasks, chains)
-        cut.places.adopt(self._reader.codes)
-        return tasks
+                    continue
+                coroutine = task.get_coro()
+                chain, shape = read(coroutine)
+                waiter = task._fut_waiter
+                if shape in dull and waiter is not None and not waiter.done():
+                    found = referents(chain[shape.position])
+                    target = found[shape.target_at] if found[CODE_AT] is shape.code else None
+                    if type(target) in many:
+                        many[type(target)].append(target)
+                        title = coroutine.__qualname__
+                        note((shape, id(task), task.get_name(), id(coroutine), title, id(target)))
+                        continue
+                self._one(task, chain, shape, waiter, cut, tasks, reader)
+            except Exception as exc:  # it ended under our eyes, or is of a kind never met
+                cut.could_not_read("task", exc)
+
+    def _chains(
+        self, everyone: list[Any], running: Any, cut: Cut
+    ) -> Iterator[tuple[Ref, list[Any], Shape]]:
+        """All chains once more: they are not kept, since few cuts need them."""
+        current = current_task(running)
+        for task in everyone:
+            if task is not current and task.get_loop() is running:
+                yield task_ref(task, cut), *self._reader.read(task.get_coro())
 
     def build(self, captured: Tasks, graph: Graph, seen: Seen) -> None:
-        build_tasks(captured, graph, seen)
+        build_tasks(captured, graph, seen, _rows_of_notes(captured, seen))
 
     def _running(self, task: Any, loop: AsyncioLoop, cut: Cut) -> TaskRow:
         coroutine = task.get_coro()
@@ -110,39 +138,46 @@ class AsyncioTasks:
     def _one(
         self,
         task: Any,
+        chain: list[Any],
+        shape: Shape,
+        waiter: Any,
         cut: Cut,
         tasks: Tasks,
         reader: WaitReader,
-        loop: Ref | None,
-        now: float | None,
-    ) -> tuple[Ref, list[Any], Shape]:
-        ref = task_ref(task, cut)
+    ) -> None:
         coroutine = task.get_coro()
-        chain, shape = self._reader.read(coroutine)
+        ref = task_ref(task, cut)
         if shape.withs or shape.lets_go:
             note_holdings(cut, ref, chain, shape)
-        waiter = task._fut_waiter
         wait = target = target_ref = timeout = None
         if waiter is not None and not waiter.done():
             state = WAITING
             wait, target, target_ref = reader.read(ref, waiter, chain, shape)
-            if now is not None and shape.withs:
-                timeout = timeout_of(chain, shape, now)
+            if shape.withs:
+                timeout = timeout_of(chain, shape, reader.now)
         else:
             state = RUNNABLE  # woken, or not yet begun
         if shape.releases:
             note_releases(cut, ref, chain, shape, target_ref)
-        if cut.on_task:
-            links = links_of(chain, shape)
-            for hook in cut.on_task:
-                hook(ref, links, target, target_ref)
+        wanted = show_task(cut, ref, links_of(chain, shape), target, target_ref)
+        if shape.is_plain and shape.holds_nothing and not wanted:
+            tasks.dull.add(shape)
+            cut.expect_many(type(target))
         title = coroutine.__qualname__ if type(coroutine) is Coroutine else _title(coroutine)
         spots = shape.spots or spots_of(shape, coroutine, cut)
         # ref[1][1] is the name; make() is what TaskRow() does, without its detour.
         name = ref[1][1]  # type: ignore[index]
-        row = make(TaskRow, (ref, name, title, state, spots, loop, wait, timeout, None))
+        row = make(TaskRow, (ref, name, title, state, spots, tasks.loop, wait, timeout, None))
         tasks.rows.append(row)
-        return ref, chain, shape
+
+
+def _rows_of_notes(tasks: Tasks, seen: Seen) -> Iterator[TaskRow]:
+    """What was merely noted in the cut, as rows."""
+    described, notes = seen.facts.described, iter(tasks.notes)
+    for shape, task, name, coroutine, title, target in zip(*[notes] * 6, strict=True):
+        wait = Wait(shape.rule.kind, shape.rule.op, (described[target].ref,))
+        ref: Ref = ("task", (task, name, coroutine))
+        yield TaskRow(ref, name, title, WAITING, shape.spots, tasks.loop, wait, None)
 
 
 def all_tasks() -> list[Any]:
@@ -157,18 +192,13 @@ def each_task() -> Iterator[Any]:
     """As `all_tasks`, one by one: a task that ends meanwhile is not kept alive by this."""
     if sys.version_info >= (3, 14):
         return
-    module = sys.modules["asyncio.tasks"]
-    scheduled = getattr(module, "_scheduled_tasks", None)
-    if scheduled is None:
-        scheduled = getattr(module, "_all_tasks", None)
-    if scheduled is None:
-        return
-    for reference in list(scheduled.data):
+    for reference in known_tasks():
         task = reference()
         if task is not None and not task.done():
             yield task
         del task
-    yield from (task for task in list(getattr(module, "_eager_tasks", ())) if not task.done())
+    eager = getattr(sys.modules["asyncio.tasks"], "_eager_tasks", ())
+    yield from (task for task in list(eager) if not task.done())
 
 
 def tasks_of(loop: Any) -> list[Any]:

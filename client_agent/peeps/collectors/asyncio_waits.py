@@ -5,6 +5,7 @@ future behind run_in_executor, the set given to wait. Refuses to know how tasks 
 of it runs inside the cut and reads plain attributes only.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..awaitables import argument, argument_at, closure, slots
@@ -45,7 +46,7 @@ class WaitReader:
     def __init__(self, cut: Cut, tasks: Tasks, now: float) -> None:
         self._cut = cut
         self._tasks = tasks
-        self._now = now
+        self.now = now
         """The loop's clock."""
         self._described = cut.facts.described
 
@@ -183,11 +184,11 @@ class WaitReader:
                 if when is MISSING and type(value).__module__.startswith("uvloop"):
                     when = value.when()
                 if type(when) is float:
-                    return max(when - self._now, 0.0)
+                    return max(when - self.now, 0.0)
         return None
 
 
-def find_setters(tasks: Tasks, chains: list[tuple[Ref, list[Any], Shape]]) -> None:
+def find_setters(tasks: Tasks, chains: Iterable[tuple[Ref, list[Any], Shape]]) -> None:
     """Which tasks have a bare future, that somebody waits for, in a local variable.
 
     Whoever awaits it has it too and is left out: it waits, it does not set.

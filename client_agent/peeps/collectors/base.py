@@ -47,6 +47,14 @@ class Loop(Protocol):
         """A token of where it sleeps in its selector, comparable later; None if it does not."""
         ...
 
+    def due_in(self) -> float | None:
+        """Seconds until it wakes up by itself; None if nothing is due, or that is not told."""
+        ...
+
+    def task_count(self) -> int:
+        """About how many tasks it has, at no cost."""
+        ...
+
     def ready_count(self) -> int:
         """How much waits in its queue to be run."""
         ...

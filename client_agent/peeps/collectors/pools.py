@@ -166,10 +166,10 @@ class Pools:
         links: Sequence[tuple[Any, CodeType]],
         target: object,
         target_ref: Ref | None,
-    ) -> None:
+    ) -> bool:
         shape = tuple([id(code) for _, code in links])
         if self._barren.get(shape, 0) >= _MAX_BARREN:
-            return
+            return False
         found = False
         names = [code.co_name for _, code in links]
         for position, (link, code) in enumerate(links):
@@ -182,6 +182,7 @@ class Pools:
                 found |= self._lease(ref, value)
         if not found:
             self._barren[shape] = self._barren.get(shape, 0) + 1
+        return True
 
     def _see_thread(self, ref: Ref, views: Sequence[View], wait: ThreadWait | None) -> None:
         now = unpatched.monotonic()

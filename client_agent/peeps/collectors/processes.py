@@ -107,10 +107,12 @@ class Processes:
         links: Sequence[tuple[Any, CodeType]],
         target: object,
         target_ref: Ref | None,
-    ) -> None:
-        if target_ref is not None and target_ref[0] == "command":
-            talks = any(code.co_name == "communicate" for _, code in links)
-            self._captured.waiters.append(Waiter(ref, target_ref, pipes_of(target), talks))
+    ) -> bool:
+        if target_ref is None or target_ref[0] != "command":
+            return False
+        talks = any(code.co_name == "communicate" for _, code in links)
+        self._captured.waiters.append(Waiter(ref, target_ref, pipes_of(target), talks))
+        return True
 
     def _see_thread(self, ref: Ref, views: Sequence[View], wait: ThreadWait | None) -> None:
         if wait is not None and wait.kind == "command" and wait.needs:

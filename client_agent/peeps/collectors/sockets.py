@@ -103,16 +103,17 @@ class Sockets:
         links: Sequence[tuple[Any, CodeType]],
         target: object,
         target_ref: Ref | None,
-    ) -> None:
+    ) -> bool:
         shape = tuple([id(code) for _, code in links])
         if self._barren.get(shape, 0) >= _MAX_BARREN:
-            return
+            return False
         serves, was_given = self._served_by_task(links)
         waits_on, op = self._waited_by_task(links, target, target_ref)
         if serves is None and waits_on is None:
             self._barren[shape] = self._barren.get(shape, 0) + 1
         else:
             self._sightings[ref] = Sighting(waits_on, op, serves, was_given)
+        return True
 
     def _served_by_task(self, links: Sequence[tuple[Any, CodeType]]) -> tuple[Handle | None, bool]:
         for link, code in links:

@@ -4,7 +4,9 @@ Decides how a task, its wait and the groups it waits for become nodes with `need
 to know how any of it was read: nothing of the host is here.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ..cut import BLOCKED, Seen
@@ -72,9 +74,15 @@ class Tasks:
     """Queue in which a thread waits for a call's result -> task that runs the call."""
     files: dict[Ref, int] = field(default_factory=dict)
     """Nodes that stand for a file descriptor alone."""
+    loop: Ref | None = None
+    dull: set[Any] = field(default_factory=set)
+    """Shapes whose tasks need no more than a note."""
+    notes: list[Any] = field(default_factory=list)
+    """Of tasks that wait for a plain thing and hold nothing: shape, id, name, id of coroutine,
+    its title, id of the thing; one after the other, which is cheaper than rows."""
 
 
-def build_tasks(tasks: Tasks, graph: Graph, seen: Seen) -> None:
+def build_tasks(tasks: Tasks, graph: Graph, seen: Seen, more_rows: Iterable[TaskRow] = ()) -> None:
     """Nodes and edges of what one loop's cut found."""
     for group in tasks.groups.values():
         _build_group(group, graph)
@@ -90,7 +98,7 @@ def build_tasks(tasks: Tasks, graph: Graph, seen: Seen) -> None:
     for ref, descriptor in tasks.files.items():
         graph.node(*ref, label=f"file descriptor {descriptor}", fd=descriptor)
     stacks: dict[tuple[Spot, ...], tuple[list[str], dict[str, Any]]] = {}
-    for row in tasks.rows:
+    for row in chain(tasks.rows, more_rows):
         told = stacks.get(row.stack)
         if told is None:
             # Most tasks stand at few places: each is written once.

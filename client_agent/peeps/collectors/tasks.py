@@ -6,9 +6,19 @@ tasks come from, what a library's objects mean, and nodes (task_nodes.py).
 
 import dis
 import types
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from ..awaitables import AsyncGenerator, Coroutine, Link, argument, argument_index, entered, walk
+from ..awaitables import (
+    CODE_AT,
+    AsyncGenerator,
+    Coroutine,
+    Link,
+    argument,
+    argument_index,
+    entered,
+    walk,
+)
 from ..cut import Cut
 from ..graph import Ref
 from ..places import Spot
@@ -16,6 +26,7 @@ from ..rules import Rule, Rulebook
 from .code_analysis import analyse
 from .frame_values import BY_FINALLY, View, prepare
 from .holdings import resources_of
+from .instruction_pointers import Pointers, known_pointers
 
 _WITH_OPCODES = frozenset(
     dis.opmap[name]
@@ -28,7 +39,8 @@ _GROUPS = frozenset({"wait", "wait_for", "joinset", "sleep", "executor"})
 """Kinds of wait whose argument leads to what is waited for, rather than being it."""
 
 
-class Shape(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Shape:
     """What all chains that stand at the same places have in common; found once."""
 
     rule: Rule | None
@@ -38,6 +50,12 @@ class Shape(NamedTuple):
     """Which argument of that link is waited for, by slot."""
     is_plain: bool
     """Whether that argument, as it stands, is what is waited for."""
+    holds_nothing: bool
+    """Whether nobody who stands there can have entered or acquired anything."""
+    code: types.CodeType | None
+    """That link's code."""
+    target_at: int
+    """Where the argument is among the referents of that link, if it has no frame object."""
     codes: tuple[types.CodeType, ...]
     spots: tuple[Spot, ...]
     withs: tuple[int, ...]
@@ -56,15 +74,21 @@ class ChainReader:
     def __init__(self, book: Rulebook) -> None:
         self.book = book
         self._shapes: dict[tuple[int, ...], Shape] = {}
-        # The ids in a key stay true only while the code objects live.
+        # What is in a key stays true only while the code objects live.
         self.codes: dict[int, types.CodeType] = {}
+        self._pointers: Pointers | None = None
+        self._end: type | None = None
+        """The type of what stands at the end of nearly every chain of asyncio: FutureIter."""
 
     def load(self, cut: Cut) -> None:
         """Before a cut: take in libraries imported since; forget when there is too much."""
         why_not = prepare()
         if why_not is not None:
             cut.facts.unknown["value_stack"] = why_not
-        if self.book.load() or len(self._shapes) > self.MAX_SHAPES:
+        pointers = known_pointers()
+        changed = self.book.load() or pointers is not self._pointers
+        self._pointers = pointers
+        if changed or len(self._shapes) > self.MAX_SHAPES:
             self._shapes.clear()
             self.codes.clear()
 
@@ -73,57 +97,80 @@ class ChainReader:
 
         The caller hands `codes` to the cut's places when it is through.
         """
+        if self._pointers is None:
+            return self._read_by_frames(root)
+        words, at, _ = self._pointers
         chain: list[Any] = []
         key: list[int] = []
         current = root
         # The common case, coroutine in coroutine, without a call: see awaitables.walk, which
         # has the same rule (nothing between the test and the reading of cr_await).
         while type(current) is Coroutine:
-            code = current.cr_code
-            frame: Any = current.cr_frame
             if not current.cr_suspended:
                 current = None
                 break
             inner = current.cr_await
             chain.append(current)
-            key.append(id(code))
-            key.append(frame.f_lasti)
+            key.append(words[(id(current) >> 3) + at])
             current = inner
-        if current is not None and type(current).__name__ != "FutureIter":
-            for link, code in walk(current):
+        if current is not None and type(current) is not self._end:
+            if type(current).__name__ == "FutureIter":
+                self._end = type(current)
+            for link, _ in walk(current):
                 chain.append(link)
-                key.append(id(code))
-                key.append(last_instruction(link))
+                key.append(words[(id(link) >> 3) + at])
         found = tuple(key)
         shape = self._shapes.get(found)
         if shape is None:
-            links = [(link, code_of(link)) for link in chain]
-            shape = self._shapes[found] = self._analyse(links, found)
-            self.codes.update((id(code), code) for _, code in links)
+            lasti = self._pointers.lasti
+            places = [
+                (code := code_of(link), lasti(pointer, code))
+                for link, pointer in zip(chain, found, strict=True)
+            ]
+            shape = self._shapes[found] = self._analyse(places)
         return chain, shape
 
-    def _analyse(self, links: list[Link], key: tuple[int, ...]) -> Shape:
-        code_ids = key[::2]
+    def _read_by_frames(self, root: Any) -> tuple[list[Any], Shape]:
+        """As `read`, where memory is not read: each link gets a frame object."""
+        links = walk(root)
+        places = [(code, last_instruction(link)) for link, code in links]
+        found = tuple(number for code, lasti in places for number in (id(code), lasti))
+        shape = self._shapes.get(found)
+        if shape is None:
+            shape = self._shapes[found] = self._analyse(places)
+        return [link for link, _ in links], shape
+
+    def _analyse(self, places: list[tuple[types.CodeType, int]]) -> Shape:
+        codes = tuple(code for code, _ in places)
+        self.codes.update((id(code), code) for code in codes)
+        code_ids = [id(code) for code in codes]
         match = self.book.match(code_ids)
         rules = [self.book.get(code_id) for code_id in code_ids]
         target = None
         if match is not None and match[0].target is not None:
             name = None if match[0].target == "self" else match[0].target
-            target = argument_index(links[match[1]][1], name)
+            target = argument_index(codes[match[1]], name)
+        is_plain = target is not None and match is not None and match[0].kind not in _GROUPS
+        withs = tuple(i for i, code in enumerate(codes) if has_with(code))
+        releases = tuple(
+            i
+            for i, (code, lasti) in enumerate(places)
+            if releases_at(code, lasti) and self.book.get(id(code)) is None
+        )
+        lets_go = tuple(i for i, rule in enumerate(rules) if rule and rule.kind == "condition")
         return Shape(
             rule=match[0] if match else None,
             position=match[1] if match else -1,
             target=target,
-            is_plain=target is not None and match is not None and match[0].kind not in _GROUPS,
-            codes=tuple(code for _, code in links),
-            spots=tuple(zip(code_ids, key[1::2], strict=True)),
-            withs=tuple(i for i, (_, code) in enumerate(links) if has_with(code)),
-            releases=tuple(
-                i
-                for i, (_, code) in enumerate(links)
-                if releases_at(code, key[2 * i + 1]) and self.book.get(id(code)) is None
-            ),
-            lets_go=tuple(i for i, rule in enumerate(rules) if rule and rule.kind == "condition"),
+            is_plain=is_plain,
+            holds_nothing=not (withs or releases or lets_go),
+            code=codes[match[1]] if match else None,
+            target_at=CODE_AT + 1 + (target or 0),
+            codes=codes,
+            spots=tuple((id(code), lasti) for code, lasti in places),
+            withs=withs,
+            releases=releases,
+            lets_go=lets_go,
         )
 
 
@@ -146,6 +193,17 @@ def code_of(link: Any) -> types.CodeType:
 def links_of(chain: list[Any], shape: Shape) -> list[Link]:
     """A chain as its hooks get it: (coroutine, code), outermost first."""
     return list(zip(chain, shape.codes, strict=True))
+
+
+def show_task(
+    cut: Cut, ref: Ref, links: list[Link], target: object, target_ref: Ref | None
+) -> bool:
+    """Show a task to those who want to see tasks too; whether any of them wants to see more
+    that stand at the same places."""
+    wanted = False
+    for hook in cut.on_task:
+        wanted |= hook(ref, links, target, target_ref)
+    return wanted
 
 
 def frame_of(link: Any) -> types.FrameType | None:

@@ -8,6 +8,7 @@ removed by the loop's own thread, since the loop looks its tables up twice.
 
 import gc
 import sys
+import time
 import types
 import weakref
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from ..cpu_time import about_to_wake
 from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
-from ..statics import static_get, static_path
+from ..statics import MISSING, static_get, static_path
 
 
 class TrioLoop:
@@ -45,6 +46,18 @@ class TrioLoop:
             return None
         timeout = frame.f_locals.get("timeout")
         return frame if isinstance(timeout, int | float) and timeout > 0 else None
+
+    def due_in(self) -> float | None:
+        """Seconds until the first deadline, if the clock is trio's own."""
+        runner = self.runner
+        now = clock_time(runner)
+        heap = static_path(runner, "deadlines._heap")
+        first = list(heap[:1]) if type(heap) is list else []
+        return first[0][0] - now if first and now is not None else None
+
+    def task_count(self) -> int:
+        runner = self.runner
+        return 0 if runner is None else len(runner.tasks)
 
     def ready_count(self) -> int:
         """How many tasks are scheduled in a sleeping run that nothing is about to wake."""
@@ -74,7 +87,7 @@ class TrioLoop:
         runner = self.runner
         if runner is None:
             return _nothing
-        instrument = _Once(work, runner.instruments)
+        instrument = _Once(work, runner.instruments, runner.entry_queue)
         runner.instruments.add_instrument(instrument)
         return instrument.take_back
 
@@ -82,15 +95,22 @@ class TrioLoop:
 class _Once:
     """A trio instrument with one hook, called once."""
 
-    def __init__(self, work: Callable[[], None], table: Any) -> None:
+    def __init__(self, work: Callable[[], None], table: Any, entry_queue: Any) -> None:
         self._work: Callable[[], None] | None = work
         self._table = table
+        self._entry_queue = entry_queue
 
     def before_io_wait(self, timeout: float) -> None:
         work, self._work = self._work, None
         self._table.remove_instrument(self)
-        if work is not None:
+        if work is None:
+            return
+        try:
             work()
+        except BaseException as exc:
+            # Raised by a signal handler of the host. trio would log it as ours and go on; like
+            # this it ends the run, as it would if trio were waiting.
+            self._entry_queue.run_sync_soon(_raise, exc)
 
     def take_back(self) -> None:
         """It stays in the table, doing nothing, until the loop comes by."""
@@ -101,9 +121,20 @@ def _nothing() -> None:
     pass
 
 
+def _raise(exc: BaseException) -> None:
+    raise exc
+
+
 def _is_io_manager(frame: types.FrameType) -> bool:
     name = frame.f_globals.get("__name__")
     return type(name) is str and name.startswith("trio.")
+
+
+def clock_time(runner: Any) -> float | None:
+    """The runner's clock now; None if it is not trio's own (a test's clock runs host code)."""
+    clock = static_get(runner, "clock")
+    offset = static_get(clock, "offset") if type(clock).__name__ == "SystemClock" else MISSING
+    return offset + time.perf_counter() if type(offset) is float else None
 
 
 def running_runners(cut: Cut) -> tuple[list[TrioLoop], list[Any]]:

@@ -7,7 +7,6 @@ are found on value stacks. Refuses to know how a runner is found and asked (trio
 
 import math
 import sys
-import time
 from typing import Any
 
 from ..awaitables import argument_at, slots, uncell
@@ -24,9 +23,10 @@ from .tasks import (
     note_holdings,
     note_releases,
     running_spots,
+    show_task,
     spots_of,
 )
-from .trio_loops import TrioLoop, running_runners
+from .trio_loops import TrioLoop, clock_time, running_runners
 
 
 def collector() -> "TrioTasks":
@@ -78,8 +78,8 @@ class TrioTasks:
         for task in everyone:
             try:
                 self._one(task, loop, cut, tasks, now)
-            except Exception:  # it ended under our eyes, or is of a kind never met
-                cut.facts.unreadable["task"] = cut.facts.unreadable.get("task", 0) + 1
+            except Exception as exc:  # it ended under our eyes, or is of a kind never met
+                cut.could_not_read("task", exc)
         cut.places.adopt(self._reader.codes)
 
     def _one(
@@ -116,10 +116,7 @@ class TrioTasks:
             wait, target, target_ref = self._wait(task, ref, chain, shape, cut, tasks, now)
         if shape.releases:
             note_releases(cut, ref, chain, shape, target_ref)
-        if cut.on_task:
-            links = links_of(chain, shape)
-            for hook in cut.on_task:
-                hook(ref, links, target, target_ref)
+        show_task(cut, ref, links_of(chain, shape), target, target_ref)
         spots = spots_of(shape, coroutine, cut)
         tasks.rows.append(TaskRow(ref, name, title, state, spots, loop_ref, wait, timeout, attrs))
 
@@ -228,13 +225,6 @@ def worker_threads(cut: Cut) -> dict[int, int]:
                     found[id(register[0])] = ident
                 break
     return found
-
-
-def clock_time(runner: Any) -> float | None:
-    """The runner's clock now; None if it is not trio's own (a test's clock runs host code)."""
-    clock = static_get(runner, "clock")
-    offset = static_get(clock, "offset") if type(clock).__name__ == "SystemClock" else MISSING
-    return offset + time.perf_counter() if type(offset) is float else None
 
 
 def cancel_scopes(task: Any, now: float | None) -> tuple[list[dict[str, Any]], float | None]:

@@ -65,7 +65,7 @@ class Reader(NamedTuple):
 
 def make_reader() -> Reader:
     """A reader for this interpreter. Raises Unknown, with the reason, where there is none."""
-    reason = _refusal()
+    reason = why_unreadable()
     if reason is not None:
         raise Unknown(reason)
     import ctypes
@@ -80,7 +80,7 @@ def make_reader() -> Reader:
     return reader
 
 
-def _refusal() -> str | None:
+def why_unreadable() -> str | None:
     version = sys.version_info[:2]
     flags = getattr(sys, "abiflags", "")
     if sys.implementation.name != "cpython":
