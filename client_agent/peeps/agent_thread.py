@@ -33,6 +33,8 @@ _MARGIN = 0.9
 """Share of the asked time after which the rest is cut off: sending takes time too."""
 _LONGEST_WAIT_FOR_INSTANT_S = 5.0
 _POLLS_IN_S = 0.005
+_SETTLED_S = 0.5
+"""After so long a connection without a question, what snapshots need is loaded."""
 _LOOK_AT_DESCRIPTORS_S = 30.0
 """How long it takes to notice that the host has closed the agent's descriptors."""
 
@@ -181,19 +183,29 @@ class Agent:
         session, link = self._session, self._link
         assert session is not None
         assert link is not None
-        while not self._leave:
-            while self._pending:
-                self._answer(self._pending[0])
-                if self._leave:
+        patience = _SETTLED_S
+        with ShortTurns() as turns:  # at all times but while it waits
+            while not self._leave:
+                while self._pending:
+                    self._answer(self._pending[0])
+                    if self._leave:
+                        return
+                    self._pending.pop(0)
+                if not self._waker.wait(patience, link.fileno(), turns=turns):
+                    self._warm_up()
+                    patience = _LOOK_AT_DESCRIPTORS_S
+                    continue
+                data = link.receive(65536)
+                if not data:
+                    self.last_error = "the daemon closed the connection"
                     return
-                self._pending.pop(0)
-            if not self._waker.wait(_LOOK_AT_DESCRIPTORS_S, link.fileno()):
-                continue
-            data = link.receive(65536)
-            if not data:
-                self.last_error = "the daemon closed the connection"
-                return
-            self._pending += session.receive(data)
+                self._pending += session.receive(data)
+
+    def _warm_up(self) -> None:
+        """While nobody asks: have everything loaded that the next snapshot will need."""
+        if not self._leave:
+            with contextlib.suppress(Exception):
+                self._collectors.warm_up()
 
     def _answer(self, request: SnapshotRequest) -> None:
         deadline = unpatched.monotonic() + request.timeout_ms / 1000 * _MARGIN
@@ -208,17 +220,16 @@ class Agent:
         )
         try:
             graph = snapshot.take()
-            with ShortTurns():
-                self._registry.build(graph)
-                chunks = reply_chunks(
-                    graph,
-                    self.identity,
-                    request.snapshot_id,
-                    max_bytes=self.config.max_frame_bytes,
-                    captured_at_ns=snapshot.captured_at_ns,
-                    capture_ns=snapshot.capture_ns,
-                    error=snapshot.problem_text(),
-                )
+            self._registry.build(graph)
+            chunks = reply_chunks(
+                graph,
+                self.identity,
+                request.snapshot_id,
+                max_bytes=self.config.max_frame_bytes,
+                captured_at_ns=snapshot.captured_at_ns,
+                capture_ns=snapshot.capture_ns,
+                error=snapshot.problem_text(),
+            )
         except Exception as exc:
             error = f"the snapshot failed: {describe_error(exc)}"
             chunks = [null_reply(self.identity, request.snapshot_id, error)]

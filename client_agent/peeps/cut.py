@@ -99,7 +99,9 @@ class Facts:
 
     described: dict[int, Described] = field(default_factory=dict)
     many: list[ManyDescribed] = field(default_factory=list)
-    """More of the same, until `settle`."""
+    """More of the same."""
+    kinds: dict[int, str] = field(default_factory=dict)
+    """Of those the kinds, by id."""
     holders: dict[Ref, list[Holding]] = field(default_factory=dict)
     released: set[tuple[Ref, Ref]] = field(default_factory=set)
     """(resource, holder): on its stack, but let go while it waits (a condition's lock)."""
@@ -134,18 +136,30 @@ class Facts:
             else:
                 mine.update(theirs)
 
-    def settle(self, names: Mapping[int, str]) -> None:
-        """After the cut: give everything that was described in bulk a description of its own."""
+    def settle(self) -> None:
+        """After the cut: learn what was described in bulk, for `ref_of`."""
+        for one in self.many:
+            self.kinds.update(dict.fromkeys(one.ids, one.shape.kind))
+
+    def ref_of(self, obj_id: int) -> Ref:
+        """The node of a resource that was described, by its id."""
+        described = self.described.get(obj_id)
+        return (self.kinds[obj_id], obj_id) if described is None else described.ref
+
+    def each_described(self, names: Mapping[int, str]) -> Iterator[Described]:
+        """All descriptions, each once. Those in bulk are made one by one: all at once, they
+        would be many objects for Python to look after."""
+        yield from list(self.described.values())
         for one in self.many:
             kind, wait_any = one.shape.kind, one.shape.wait_any
             rows = zip(*one.columns, strict=True) if one.columns else repeat(())
+            told = set()
             for key, values in zip(one.ids, rows, strict=False):
-                if key not in self.described:
+                if key not in told and key not in self.described:
+                    told.add(key)
                     attrs = dict(zip(one.names, values, strict=True))
-                    self.described[key] = Described(
-                        (kind, key), one.type_name, attrs, wait_any, False, names.get(key)
-                    )
-        self.many = []
+                    ref, label = (kind, key), names.get(key)
+                    yield Described(ref, one.type_name, attrs, wait_any, False, label)
 
 
 TaskHook = Callable[[Ref, Sequence[tuple[Any, types.CodeType]], object, Ref | None], bool]

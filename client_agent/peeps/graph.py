@@ -25,6 +25,8 @@ Objects are told by `id(obj)`; two collectors that meet the same object make the
 Place = tuple[str, int, str, str]
 """A place in source code: file, line, qualified function name, module's dotted path."""
 
+_CONTAINERS = frozenset((list, dict, tuple))
+
 ANY = "any"
 """The value of the attribute `wait` on a node whose `needs` edges are alternatives."""
 
@@ -48,7 +50,14 @@ class Graph:
         self.limits = limits or Limits()
         self.truncated: dict[str, int] = {}
         """What was left out, and how much of it: {"nodes": 12, "stack_frames": 40}."""
-        self._nodes: dict[str, dict[str, Any]] = {}
+        # Few containers that hold others: the many of a large graph would make Python collect
+        # garbage in the whole process, for as long as it takes.
+        self._kinds: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
+        self._attrs: dict[str, dict[str, Any]] = {}
+        """Attributes that are numbers or texts, by node."""
+        self._nested: dict[str, dict[str, Any]] = {}
+        """Attributes that are lists or dictionaries: name -> node -> value."""
         self._edges: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._needed: set[str] = set()
         self._breath = Breath()
@@ -60,7 +69,7 @@ class Graph:
         self._is_late = is_late
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._kinds)
 
     def id(self, kind: str, key: Key) -> str:
         """The id of the node `(kind, key)`, whether it is in the graph yet or not."""
@@ -80,20 +89,24 @@ class Graph:
     def node_by_id(self, node_id: str, kind: str, label: str | None, attrs: dict[str, Any]) -> str:
         """As `node`, for ids that are not made of this process's origin (sockets, custom)."""
         self._take_breath()
-        row = self._nodes.get(node_id)
-        if row is None:
-            if len(self._nodes) >= self.limits.nodes or self._over:
+        kept = self._attrs.get(node_id)
+        if kept is None:
+            if len(self._kinds) >= self.limits.nodes or self._over:
                 self.leave_out("nodes")
                 return node_id
-            row = self._nodes[node_id] = {"id": node_id, "kind": kind, "label": None, "attrs": {}}
+            self._kinds[node_id] = kind
+            kept = self._attrs[node_id] = {}
         if label is not None:
-            row["label"] = self._cut_text(label, self.limits.label_chars, "labels")
-        kept = row["attrs"]
+            self._labels[node_id] = self._cut_text(label, self.limits.label_chars, "labels")
         for name, value in attrs.items():
+            if value is None:
+                continue
+            if type(value) in _CONTAINERS:
+                self._nested.setdefault(name, {})[node_id] = value
+                continue
             if type(value) is str and len(value) > self.limits.text_chars:
                 value = self._cut_text(value, self.limits.text_chars, "texts")
-            if value is not None:
-                kept[name] = value
+            kept[name] = value
         return node_id
 
     def ref(self, ref: Ref) -> str:
@@ -123,7 +136,7 @@ class Graph:
 
     def has(self, node_id: str) -> bool:
         """Whether the node was added."""
-        return node_id in self._nodes
+        return node_id in self._kinds
 
     def leave_out(self, what: str, count: int = 1) -> None:
         """Put on record that something is not in the graph because it was too much."""
@@ -153,7 +166,7 @@ class Graph:
             (edge, end)
             for edge in self._edges
             for end in edge[:2]
-            if end not in self._nodes and end.partition(":")[2].startswith(f"{self.origin}/")
+            if end not in self._kinds and end.partition(":")[2].startswith(f"{self.origin}/")
         ]
         dropped = 0
         for edge, end in loose:
@@ -166,7 +179,17 @@ class Graph:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Nodes as the protocol has them: {"id", "kind", "label", "attrs"}."""
-        return iter(self._nodes.values())
+        for node_id, kind in self._kinds.items():
+            attrs = dict(self._attrs[node_id])
+            for name, values in self._nested.items():
+                if node_id in values:
+                    attrs[name] = values[node_id]
+            yield {
+                "id": node_id,
+                "kind": kind,
+                "label": self._labels.get(node_id),
+                "attrs": attrs,
+            }
 
     def edge_rows(self) -> Iterable[dict[str, Any]]:
         """Edges as the protocol has them: {"src", "dst", "kind", "attrs"}."""

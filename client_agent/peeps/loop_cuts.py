@@ -20,12 +20,15 @@ from .cut import BLOCKED, IN_LOOP, PARKED, SAMPLED, Cut, Seen
 from .graph import Graph
 from .pause import no_garbage_collection
 from .signal_handlers import is_from_signal_handler
+from .turns import LongTurns
 
 PATIENCE_S = 0.05
 """How long a loop may take to come round and run the cut itself."""
 _LOOK_S, _LOOK_AT_TASK_S = 0.002, 5e-6
 """About how long a look from the agent's thread takes, and how much longer for each task."""
 _SLICE_S = 0.005
+LONG_TURN_S = 0.005
+"""How long the interpreter lock may be kept while frames are held: Python's own interval."""
 _MOST_PATIENCE = 10
 """On a busy machine a loop gets its patience in processor time, up to so many times as long."""
 
@@ -122,6 +125,14 @@ class LoopCut:
         self._take_back()
         return True
 
+    def leave_out_step(self, cut: Cut) -> None:
+        """A loop that took its cut stood between two steps then. The step in which its thread is
+        by now belongs to another instant: what it holds, a task was seen to wait for."""
+        if self.kind == IN_LOOP:
+            frame = self.loop.frame_around_step(cut)
+            if frame is not None:
+                cut.frames[self.loop.ident] = frame
+
     # not asked: the agent's thread looks
 
     def look(self, cut: Cut) -> object:
@@ -200,13 +211,14 @@ def ask_turning_loops(
     """
     left = []
     asked = []
-    for loop_cut in cuts:
-        if loop_cut.sleeps_on(cut, patience_s):
-            left.append(loop_cut)
-        else:
-            loop_cut.ask(cut)
-            asked.append(loop_cut)
-    cut.close()
+    with LongTurns(LONG_TURN_S):
+        for loop_cut in cuts:
+            if loop_cut.sleeps_on(cut, patience_s):
+                left.append(loop_cut)
+            else:
+                loop_cut.ask(cut)
+                asked.append(loop_cut)
+        cut.close()
     began = unpatched.monotonic()
     while asked:
         waited = unpatched.monotonic() - began
@@ -236,15 +248,16 @@ def _without_sleepers(
     seconds_left: float,
 ) -> list[LoopCut]:
     """A loop that fell asleep before it met the wish stays asleep: it is looked at instead."""
-    look(cut)
     still = []
-    for loop_cut in asked:
-        if loop_cut.sleeps_on(cut, seconds_left) and loop_cut.give_up():
-            left.append(loop_cut)
-        else:
-            loop_cut.note_progress(cut)
-            still.append(loop_cut)
-    cut.close()
+    with LongTurns(LONG_TURN_S):  # frames are held
+        look(cut)
+        for loop_cut in asked:
+            if loop_cut.sleeps_on(cut, seconds_left) and loop_cut.give_up():
+                left.append(loop_cut)
+            else:
+                loop_cut.note_progress(cut)
+                still.append(loop_cut)
+        cut.close()
     return still
 
 

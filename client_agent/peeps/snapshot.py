@@ -17,7 +17,7 @@ from .collectors.base import Collector, LoopCollector
 from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
 from .graph import Graph, Limits, Ref, told_apart
 from .identity import Identity, make_identity
-from .loop_cuts import LoopCut, ask_turning_loops, build_loops
+from .loop_cuts import LONG_TURN_S, LoopCut, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
 from .statics import MISSING, static_get
 from .turns import LongTurns, ShortTurns
@@ -69,7 +69,7 @@ class Snapshot:
     def _build_graph(self, captured: dict[Collector, Any], loop_cuts: list[LoopCut]) -> None:
         cuts = {loop_cut.loop.ref: loop_cut.attributes() for loop_cut in loop_cuts}
         apart = {c.loop.ref: c.apart_ms(self._looked_at_ns) for c in loop_cuts}
-        self._cut.facts.settle(self._cut.names)
+        self._cut.facts.settle()
         seen = Seen(self._cut, cuts, apart)
         self._build_process(seen)
         build_loops(loop_cuts, self.graph, seen)
@@ -89,7 +89,6 @@ class Snapshot:
     def _capture(self, collectors: list[Collector]) -> tuple[dict[Collector, Any], list[LoopCut]]:
         self.captured_at_ns = unpatched.time_ns()
         started = unpatched.perf_counter_ns()
-        self._look(self._cut)
         loop_cuts: list[LoopCut] = []
 
         def find(collector: Collector) -> None:
@@ -97,17 +96,19 @@ class Snapshot:
                 loops = cast(LoopCollector, collector).loops(self._cut)
                 loop_cuts.extend(LoopCut(cast(LoopCollector, collector), loop) for loop in loops)
 
-        self._each(collectors, "loops", find)
+        with LongTurns(LONG_TURN_S):  # frames are held
+            self._look(self._cut)
+            self._each(collectors, "loops", find)
         self._cut.loops = {loop_cut.loop.ref for loop_cut in loop_cuts}
         left = ask_turning_loops(loop_cuts, self._cut, self._look)
-        captured = self._look_from_here(collectors, left)
+        captured = self._look_from_here(collectors, left, loop_cuts)
         self.capture_ns = unpatched.perf_counter_ns() - started
         return captured, loop_cuts
 
     def _look_from_here(
-        self, collectors: list[Collector], loop_cuts: list[LoopCut]
+        self, collectors: list[Collector], left: list[LoopCut], loop_cuts: list[LoopCut]
     ) -> dict[Collector, Any]:
-        """The agent's own look: at the loops that did not take their cut, and at threads.
+        """The agent's own look: at the loops that are left, and at threads.
 
         A look that did not hold is repeated, keeping the interpreter lock for longer. A loop that
         woke up in the middle of it turns by now, and may take its cut itself.
@@ -115,15 +116,17 @@ class Snapshot:
         for attempt, switch_interval in enumerate(_SWITCH_INTERVALS):
             if attempt:
                 self._look(self._cut)
-                woken = [loop_cut for loop_cut in loop_cuts if loop_cut.woke_up]
-                loop_cuts = [loop_cut for loop_cut in loop_cuts if not loop_cut.woke_up]
-                loop_cuts += ask_turning_loops(woken, self._cut, self._look)
+                woken = [loop_cut for loop_cut in left if loop_cut.woke_up]
+                left = [loop_cut for loop_cut in left if not loop_cut.woke_up]
+                left += ask_turning_loops(woken, self._cut, self._look)
             part = self._cut.part()
             captured: dict[Collector, Any] = {}
             try:
                 with LongTurns(switch_interval), no_garbage_collection():
                     self._look(part)
-                    before = self._look_at_loops(loop_cuts, part)
+                    for loop_cut in loop_cuts:
+                        loop_cut.leave_out_step(part)
+                    before = self._look_at_loops(left, part)
 
                     def capture(
                         collector: Collector, into: dict[Collector, Any] = captured, cut: Cut = part
@@ -132,7 +135,7 @@ class Snapshot:
 
                     self._each(collectors, "capture", capture)
                     self._look(part)
-                    held = [c.held(before[c], part) for c in loop_cuts if c in before]
+                    held = [c.held(before[c], part) for c in left if c in before]
             finally:
                 part.close()
             if all(held):
@@ -179,9 +182,13 @@ class Snapshot:
 
     def _build_resources(self, seen: Seen) -> None:
         """Nodes of everything described in the cut, and edges to whoever holds it."""
-        described = list(seen.facts.described.values())
-        needed = {d.ref for d in described if self.graph.is_needed(self.graph.ref(d.ref))}
-        for one in described:
+        names = self._cut.names
+        needed = {
+            one.ref
+            for one in seen.facts.each_described(names)
+            if self.graph.is_needed(self.graph.ref(one.ref))
+        }
+        for one in seen.facts.each_described(names):
             holdings = _holdings_of(one.ref, seen)
             node = self.graph.node(
                 *one.ref,

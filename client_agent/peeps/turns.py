@@ -5,9 +5,12 @@ Decides nothing but that the host gets its own interval back.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
 
 SHORT_TURN_S = 0.0001
-"""How soon threads hand over the interpreter lock while a graph is built and written."""
+"""How soon threads hand over the interpreter lock while a request is answered."""
 
 _befores: list[float] = []
 """What was found by those who are inside now, the host's own first."""
@@ -21,12 +24,13 @@ class _Turns:
     def _is_wanted(self, before: float) -> bool:
         raise NotImplementedError
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         before = sys.getswitchinterval()
         self._is_set = self._is_wanted(before)
         if self._is_set:
             _befores.append(before)
             _set(self._seconds)
+        return self
 
     def __exit__(self, *_: object) -> None:
         is_set, self._is_set = self._is_set, False
@@ -38,11 +42,12 @@ class _Turns:
 
 
 class ShortTurns(_Turns):
-    """Makes threads hand over the interpreter lock sooner while a graph is built and written.
+    """Makes threads hand over the interpreter lock sooner while a request is answered.
 
-    Beside a loop that never rests and gives the lock up between short steps, the agent's thread
-    would ask for it for five milliseconds each time, start anew at each step, and starve. Not for
-    looks: one that is interrupted does not hold.
+    Who wants the lock asks for it when it was not given up for an interval. A loop that never
+    rests gives it up for a moment at each step, so whoever waits is told, comes too late, and
+    starts to wait anew: with steps shorter than the interval it never gets to ask. Not for looks:
+    one that is interrupted does not hold, and keeps alive what it looks at.
     """
 
     def __init__(self) -> None:
@@ -50,6 +55,15 @@ class ShortTurns(_Turns):
 
     def _is_wanted(self, before: float) -> bool:
         return before > self._seconds
+
+    @contextmanager
+    def given_back(self) -> Iterator[None]:
+        """The host's own turns for a while."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 class LongTurns(_Turns):

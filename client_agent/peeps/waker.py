@@ -8,8 +8,10 @@ noted when it is opened and compared before each use.
 
 import contextlib
 import os
+from contextlib import nullcontext
 
 from . import unpatched
+from .turns import ShortTurns
 
 FileId = tuple[int, int]
 """Device and inode: what a descriptor stands for. Sockets and pipes have one as well."""
@@ -42,8 +44,17 @@ class Waker:
             if file_id(self._write) == self._ids[1]:
                 os.write(self._write, b"x")
 
-    def wait(self, seconds: float | None, fd: int = -1, events: int = unpatched.POLLIN) -> bool:
+    def wait(
+        self,
+        seconds: float | None,
+        fd: int = -1,
+        events: int = unpatched.POLLIN,
+        turns: ShortTurns | None = None,
+    ) -> bool:
         """Until woken, until `fd` is ready, or so many seconds; whether `fd` is ready.
+
+        `turns` that are being kept short are given back meanwhile, and only then: everything
+        around the wait gives up the interpreter lock and has to get it back.
 
         Raises OSError if there are no descriptors left to wait with.
         """
@@ -54,7 +65,10 @@ class Waker:
         poll.register(self._read, unpatched.POLLIN)
         if fd >= 0:
             poll.register(fd, events)
-        ready = {number for number, _ in poll.poll(None if seconds is None else seconds * 1000)}
+        timeout = None if seconds is None else seconds * 1000
+        with turns.given_back() if turns is not None else nullcontext():
+            found = poll.poll(timeout)
+        ready = {number for number, _ in found}
         if self._read in ready and file_id(self._read) == self._ids[0]:
             with contextlib.suppress(OSError):
                 os.read(self._read, 4096)

@@ -1,7 +1,8 @@
 """Which collectors there are, and the module whose presence makes each worth loading.
 
 A collector is imported when its library is found in the host, never before: an agent in a
-program without trio does not load the trio collector.
+program without trio does not load the trio collector. It is looked for soon after the start, once
+in a while, and at each snapshot.
 """
 
 import sys
@@ -40,6 +41,16 @@ class Collectors:
             if collector is not None and collector.applies():
                 found.append(collector)
         return found
+
+    def warm_up(self) -> None:
+        """Load what fits the host ahead of the first snapshot: it would make that one late, and
+        a host that gives up its rights or changes its root may not find the files later."""
+        for trigger, module in self._table:
+            if trigger in sys.modules and module not in self._loaded:
+                self._load(module)
+        if self._loaded:
+            import_module(f"{__name__}.frame_values").prepare()
+            import_module(f"{__name__}.instruction_pointers").known_pointers()
 
     def _load(self, module: str) -> Collector | None:
         if module in self.failed:

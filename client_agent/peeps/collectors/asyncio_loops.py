@@ -23,6 +23,7 @@ from ..graph import Ref
 from ..rules import find_code
 from ..statics import MISSING, static_get, static_path
 from .frame_values import View
+from .library_frames import variable
 
 _FINDERS = (
     ("asyncio.base_events", "BaseEventLoop.run_forever", "self"),
@@ -68,7 +69,7 @@ class AsyncioLoop:
         uvloop does not: asking it for its time would set its clock.
         """
         frame = self._run_once_frame(cut) if self.is_stdlib else None
-        began = frame.f_locals.get("end_time") if frame is not None else None
+        began = variable(frame, "end_time") if frame is not None else None
         return max(self.time() - began, 0.0) if type(began) is float else None
 
     def step(self, cut: Cut) -> object | None:
@@ -83,6 +84,18 @@ class AsyncioLoop:
             if frame.f_code is run_once:
                 return inner
             inner = frame
+        return None
+
+    def frame_around_step(self, cut: Cut) -> types.FrameType | None:
+        """The loop's own frame, or its caller's where that is compiled."""
+        innermost = cut.frames.get(self.ident)
+        if self.is_stdlib:
+            frame = self._run_once_frame(cut)
+            is_asleep = innermost is not None and innermost.f_code.co_name == "select"
+            return None if frame is innermost or is_asleep else frame
+        for frame in cut.stack_frames(self.ident):
+            if id(frame.f_code) == self._caller:
+                return None if frame is innermost else frame
         return None
 
     def _run_once_frame(self, cut: Cut) -> types.FrameType | None:
@@ -107,7 +120,8 @@ class AsyncioLoop:
             return None
         # A loop with something to do only peeks, with a timeout of 0. (Whether its queue is
         # empty says less: what was put there from another thread does not wake it.)
-        if frame.f_code.co_name != "select" or frame.f_locals.get("timeout") == 0:
+        timeout = variable(frame, "timeout") if frame.f_code.co_name == "select" else 0
+        if type(timeout) in (int, float) and timeout == 0:
             return None
         return frame
 
@@ -120,7 +134,7 @@ class AsyncioLoop:
 
     def task_count(self) -> int:
         """All tasks of all loops: nothing counts them loop by loop."""
-        return len(known_tasks())
+        return len(_known())
 
     def ready_count(self) -> int:
         """How many callbacks wait in the queue of a sleeping loop that nothing is about to wake;
@@ -183,11 +197,15 @@ class _Wish(asyncio.Handle):
 
 def known_tasks() -> list[Any]:
     """Weak references to asyncio's tasks, those that are done included, in one C call."""
+    return list(_known())
+
+
+def _known() -> Any:
     module = sys.modules["asyncio.tasks"]
     known = getattr(module, "_scheduled_tasks", None)
     if known is None:
         known = getattr(module, "_all_tasks", None)
-    return list(getattr(known, "data", ()))
+    return getattr(known, "data", ())
 
 
 def waits_signature() -> int:
@@ -238,7 +256,7 @@ def running_loops(cut: Cut, loops: dict[int, Any]) -> list[AsyncioLoop]:
             path = codes.get(id(frame.f_code))
             if path is None:
                 continue
-            loop = frame.f_locals.get("self")
+            loop = variable(frame, "self")
             if path == "self._loop":
                 loop = static_get(loop, "_loop")
             if isinstance(loop, asyncio.AbstractEventLoop) and id(loop) not in found:

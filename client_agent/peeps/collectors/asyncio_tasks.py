@@ -173,9 +173,9 @@ class AsyncioTasks:
 
 def _rows_of_notes(tasks: Tasks, seen: Seen) -> Iterator[TaskRow]:
     """What was merely noted in the cut, as rows."""
-    described, notes = seen.facts.described, iter(tasks.notes)
+    ref_of, notes = seen.facts.ref_of, iter(tasks.notes)
     for shape, task, name, coroutine, title, target in zip(*[notes] * 6, strict=True):
-        wait = Wait(shape.rule.kind, shape.rule.op, (described[target].ref,))
+        wait = Wait(shape.rule.kind, shape.rule.op, (ref_of(target),))
         ref: Ref = ("task", (task, name, coroutine))
         yield TaskRow(ref, name, title, WAITING, shape.spots, tasks.loop, wait, None)
 

@@ -6,6 +6,7 @@ reference to anything of the host, and may fail object by object: an object that
 looks odd costs itself, never the rest. `build` runs afterwards, without hurry.
 """
 
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -61,6 +62,10 @@ class Loop(Protocol):
 
     def step(self, cut: Cut) -> object | None:
         """A token of the one callback or step that the loop is inside of now, comparable later."""
+        ...
+
+    def frame_around_step(self, cut: Cut) -> types.FrameType | None:
+        """The loop's own frame, if its thread is inside of a callback or step now."""
         ...
 
     def turn_began_ago(self, cut: Cut) -> float | None:

@@ -19,6 +19,7 @@ from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
 from ..statics import MISSING, static_get, static_path
+from .library_frames import variable
 
 
 class TrioLoop:
@@ -44,7 +45,7 @@ class TrioLoop:
             return None
         if not _is_io_manager(frame):
             return None
-        timeout = frame.f_locals.get("timeout")
+        timeout = variable(frame, "timeout")
         return frame if isinstance(timeout, int | float) and timeout > 0 else None
 
     def due_in(self) -> float | None:
@@ -76,6 +77,17 @@ class TrioLoop:
         for task in list(runner.tasks) if runner is not None else ():
             if getattr(task.coro, "cr_running", False):
                 return task
+        return None
+
+    def frame_around_step(self, cut: Cut) -> types.FrameType | None:
+        """The frame of trio.run, unless it waits for IO."""
+        innermost = cut.frames.get(self.ident)
+        if innermost is None or innermost.f_code.co_name == "get_events":
+            return None
+        code = find_code(sys.modules["trio._core._run"], "run")
+        for frame in cut.stack_frames(self.ident):
+            if frame.f_code is code:
+                return frame
         return None
 
     def turn_began_ago(self, cut: Cut) -> float | None:
@@ -146,8 +158,8 @@ def running_runners(cut: Cut) -> tuple[list[TrioLoop], list[Any]]:
     for ident in list(cut.frames):
         for frame in cut.stack_frames(ident):
             if frame.f_code is code:
-                runner = frame.f_locals.get("runner")
-                if runner is not None and id(runner) not in found:
+                runner = variable(frame, "runner")
+                if type(runner) is module.Runner and id(runner) not in found:
                     found[id(runner)] = TrioLoop(runner, ident)
                 break
     others = [runner for runner in _listed_runners(module) if id(runner) not in found]

@@ -15,6 +15,7 @@ from ..graph import Graph, Ref
 from ..registry import trio_task_ref
 from ..rules import Rulebook, find_code
 from ..statics import MISSING, static_get
+from .library_frames import variable
 from .task_nodes import RUNNABLE, RUNNING, WAITING, Group, TaskRow, Tasks, Wait, build_tasks
 from .tasks import (
     ChainReader,
@@ -220,7 +221,7 @@ def worker_threads(cut: Cut) -> dict[int, int]:
     for ident in list(cut.frames):
         for frame in cut.stack_frames(ident):
             if id(frame.f_code) in codes:
-                register = frame.f_locals.get("task_register")
+                register = variable(frame, "task_register")
                 if type(register) is list and register and register[0] is not None:
                     found[id(register[0])] = ident
                 break
