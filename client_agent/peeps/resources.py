@@ -241,11 +241,10 @@ class Column(NamedTuple):
 
 
 def columns_of(cls: type, shape: Shape) -> tuple[Column, ...] | None:
-    """How instances of one of asyncio's own classes are read many at once: by C code alone.
-    None for classes that need to be read one by one."""
-    if (_module(cls), cls.__name__) not in SHAPES or not _module(cls).startswith("asyncio."):
-        return None
-    if shape.kind == "command" or cls.__name__ in _EXTRAS:
+    """How instances of a library's own class are read many at once: by C code alone. None for
+    classes that need to be read one by one."""
+    library, _, _ = _module(cls).partition(".")
+    if (_module(cls), cls.__name__) not in SHAPES or shape.kind not in _BY_COLUMNS.get(library, ()):
         return None
     return tuple(Column(name, attrgetter(path), how) for name, path, how in shape.attributes)
 
@@ -266,6 +265,13 @@ def read_column(column: Column, objects: list[Any]) -> list[Any] | None:
     return values if types_met <= (_FLAGS if column.how == "flag" else _NUMBERS) else None
 
 
+_BY_COLUMNS = {
+    "asyncio": frozenset(
+        ("lock", "semaphore", "notify", "condition", "barrier", "queue", "joinset", "rx")
+    ),
+    "trio": frozenset(("notify",)),
+}
+"""Kinds of a library whose objects say nothing but numbers: a lock of trio names its owner."""
 _COUNTED = {list, tuple, set, frozenset, dict, bytes, bytearray, deque, type(None)}
 _FLAGS = {bool}
 _NUMBERS = {int, float, bool}

@@ -8,23 +8,30 @@ import functools
 import sys
 import types
 
+_OURS = __file__.rpartition("/")[0] + "/"
+
 
 def is_from_signal_handler(exc: BaseException) -> bool:
     """Whether a handler of the host raised it, or it is none that we could have caused."""
     if not isinstance(exc, Exception):
         return True  # KeyboardInterrupt, SystemExit, ...
-    codes = {id(code) for code in map(_code_of, _handlers()) if code is not None}
+    codes = []
     traceback = exc.__traceback__
     while traceback is not None:
-        if id(traceback.tb_frame.f_code) in codes:
-            return True
+        codes.append(traceback.tb_frame.f_code)
         traceback = traceback.tb_next
-    return False
+    if codes and codes[-1].co_filename.startswith(_OURS):
+        return False  # the common case: what we called raised it
+    return not {id(code) for code in codes}.isdisjoint(_handlers())
 
 
-def _handlers() -> list[object]:
-    signal = sys.modules.get("signal")  # without it, nobody has set a handler
-    return [signal.getsignal(number) for number in signal.valid_signals()] if signal else []
+def _handlers() -> set[int]:
+    """ids of the code of Python's signal handlers."""
+    signal = sys.modules.get("_signal")  # what Python's own module `signal` is made of
+    if signal is None:
+        return set()
+    handlers = [signal.getsignal(number) for number in range(1, signal.NSIG)]
+    return {id(_code_of(handler)) for handler in handlers if callable(handler)} - {id(None)}
 
 
 def _code_of(handler: object) -> types.CodeType | None:

@@ -59,6 +59,10 @@ class TaskRow(NamedTuple):
     attrs: dict[str, Any] | None = None
 
 
+Scopes = tuple[list[dict[str, Any]], float | None]
+"""Cancel scopes around a task, innermost first, and seconds until a deadline reaches it."""
+
+
 @dataclass(slots=True)
 class Tasks:
     """All that one loop's cut found."""
@@ -78,8 +82,10 @@ class Tasks:
     dull: set[Any] = field(default_factory=set)
     """Shapes whose tasks need no more than a note."""
     notes: list[Any] = field(default_factory=list)
-    """Of tasks that wait for a plain thing and hold nothing: shape, id, name, id of coroutine,
-    its title, id of the thing; one after the other, which is cheaper than rows."""
+    """Of tasks that wait for a plain thing and hold nothing, numbers and texts one after the
+    other, as their collector knows: that is cheaper than rows."""
+    scopes: dict[int, Scopes] = field(default_factory=dict)
+    """By id of a task's innermost one: its cancel scopes."""
 
 
 def build_tasks(tasks: Tasks, graph: Graph, seen: Seen, more_rows: Iterable[TaskRow] = ()) -> None:

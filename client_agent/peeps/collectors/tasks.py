@@ -57,6 +57,8 @@ class Shape:
     target_at: int
     """Where the argument is among the referents of that link, if it has no frame object."""
     codes: tuple[types.CodeType, ...]
+    names: frozenset[str]
+    """Qualified names of those codes."""
     spots: tuple[Spot, ...]
     withs: tuple[int, ...]
     """Indices of links that may have entered context managers."""
@@ -167,6 +169,7 @@ class ChainReader:
             code=codes[match[1]] if match else None,
             target_at=CODE_AT + 1 + (target or 0),
             codes=codes,
+            names=frozenset(code.co_qualname for code in codes),
             spots=tuple((id(code), lasti) for code, lasti in places),
             withs=withs,
             releases=releases,

@@ -7,16 +7,18 @@ are found on value stacks. Refuses to know how a runner is found and asked (trio
 
 import math
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-from ..awaitables import argument_at, slots, uncell
+from ..awaitables import CODE_AT, argument_at, referents, slots, uncell
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
+from ..places import Spot
 from ..registry import trio_task_ref
 from ..rules import Rulebook, find_code
 from ..statics import MISSING, static_get
 from .library_frames import variable
-from .task_nodes import RUNNABLE, RUNNING, WAITING, Group, TaskRow, Tasks, Wait, build_tasks
+from .task_nodes import RUNNABLE, RUNNING, WAITING, Group, Scopes, TaskRow, Tasks, Wait, build_tasks
 from .tasks import (
     ChainReader,
     Shape,
@@ -28,6 +30,11 @@ from .tasks import (
     spots_of,
 )
 from .trio_loops import TrioLoop, clock_time, running_runners
+
+_TO_THREAD = "to_thread_run_sync"
+_FROM_THREAD = frozenset(("Run.run", "Run.run_system"))
+_SPECIAL = _FROM_THREAD | {_TO_THREAD}
+"""Functions in whose frames there is more to see than what the task waits for."""
 
 
 def collector() -> "TrioTasks":
@@ -70,42 +77,68 @@ class TrioTasks:
         return tasks
 
     def build(self, captured: Tasks, graph: Graph, seen: Seen) -> None:
-        build_tasks(captured, graph, seen)
+        build_tasks(captured, graph, seen, _rows_of_notes(captured, seen))
 
     def _runner(self, runner: Any, loop: TrioLoop | None, cut: Cut, tasks: Tasks) -> None:
         now = clock_time(runner)
         everyone = list(runner.tasks)
         cut.borrowed.append(everyone)
-        for task in everyone:
-            try:
-                self._one(task, loop, cut, tasks, now)
-            except Exception as exc:  # it ended under our eyes, or is of a kind never met
-                cut.could_not_read("task", exc)
+        tasks.loop = None if loop is None else loop.ref
+        self._sweep(everyone, loop, cut, tasks, now)
+        cut.describe_many()
         cut.places.adopt(self._reader.codes)
 
+    def _sweep(
+        self, everyone: list[Any], loop: TrioLoop | None, cut: Cut, tasks: Tasks, now: float | None
+    ) -> None:
+        """The tasks of one runner. Most wait for a plain thing and stand where others stand:
+        they are merely noted, and made sense of after the cut."""
+        read, dull, many, note = self._reader.read, tasks.dull, cut.many, tasks.notes.extend
+        for task in everyone:
+            try:
+                status = task._cancel_status
+                if id(status) not in tasks.scopes:  # children of a nursery have one in common
+                    tasks.scopes[id(status)] = cancel_scopes(status, now)
+                coroutine = task.coro
+                if getattr(coroutine, "cr_running", False):
+                    self._running(task, loop, cut, tasks)
+                    continue
+                chain, shape = read(coroutine)
+                if shape in dull and task._next_send_fn is None and not task._child_nurseries:
+                    found = referents(chain[shape.position])
+                    # trio's waits share theirs with a function inside: it lies in a cell
+                    target = (
+                        uncell(found[shape.target_at]) if found[CODE_AT] is shape.code else None
+                    )
+                    if type(target) in many:
+                        many[type(target)].append(target)
+                        steps = getattr(task, "_schedule_points", None)
+                        note((shape, id(task), task._counter, id(coroutine), task.name))
+                        note((coroutine.__qualname__, id(target), steps, id(status)))
+                        continue
+                self._one(task, chain, shape, cut, tasks, now)
+            except Exception as exc:  # it ended under our eyes, or is of a kind never met
+                cut.could_not_read("task", exc)
+
+    def _running(self, task: Any, loop: TrioLoop | None, cut: Cut, tasks: Tasks) -> None:
+        ref = task_ref(task, cut)
+        self._nurseries(task, ref, cut, tasks)
+        stack = running_spots(cut, loop.ident if loop else None, task.coro)
+        if loop is not None:
+            cut.facts.thread_task[loop.ident] = ref
+        tasks.rows.append(_row(task, ref, RUNNING, stack, None, tasks))
+
     def _one(
-        self, task: Any, loop: TrioLoop | None, cut: Cut, tasks: Tasks, now: float | None
+        self,
+        task: Any,
+        chain: list[Any],
+        shape: Shape,
+        cut: Cut,
+        tasks: Tasks,
+        now: float | None,
     ) -> None:
         ref = task_ref(task, cut)
-        coroutine = task.coro
         self._nurseries(task, ref, cut, tasks)
-        scopes, timeout = cancel_scopes(task, now)
-        attrs: dict[str, Any] = {"cancel_scopes": scopes} if scopes else {}
-        steps = static_get(task, "_schedule_points")
-        if type(steps) is int:  # grows with each wait: the same place again is another visit
-            attrs["steps"] = steps
-        name = str(task.name).rpartition(".")[2] if "<locals>" in task.name else str(task.name)
-        title = getattr(coroutine, "__qualname__", name)
-        loop_ref = loop.ref if loop is not None else None
-        if getattr(coroutine, "cr_running", False):
-            stack = running_spots(cut, loop.ident if loop else None, coroutine)
-            if loop is not None:
-                cut.facts.thread_task[loop.ident] = ref
-            tasks.rows.append(
-                TaskRow(ref, name, title, RUNNING, stack, loop_ref, None, timeout, attrs)
-            )
-            return
-        chain, shape = self._reader.read(coroutine)
         note_holdings(cut, ref, chain, shape)
         self._note_worker_token(ref, chain, shape, cut)
         note_call_from_thread(ref, chain, shape, cut, tasks)
@@ -117,9 +150,13 @@ class TrioTasks:
             wait, target, target_ref = self._wait(task, ref, chain, shape, cut, tasks, now)
         if shape.releases:
             note_releases(cut, ref, chain, shape, target_ref)
-        show_task(cut, ref, links_of(chain, shape), target, target_ref)
-        spots = spots_of(shape, coroutine, cut)
-        tasks.rows.append(TaskRow(ref, name, title, state, spots, loop_ref, wait, timeout, attrs))
+        wanted = show_task(cut, ref, links_of(chain, shape), target, target_ref)
+        is_special = shape.names & _SPECIAL
+        if shape.is_plain and shape.holds_nothing and not wanted and not is_special:
+            tasks.dull.add(shape)
+            cut.expect_many(type(target))
+        spots = spots_of(shape, task.coro, cut)
+        tasks.rows.append(_row(task, ref, state, spots, wait, tasks))
 
     def _nurseries(self, task: Any, ref: Ref, cut: Cut, tasks: Tasks) -> None:
         for nursery in list(task._child_nurseries):
@@ -178,7 +215,9 @@ class TrioTasks:
 
     def _note_worker_token(self, ref: Ref, chain: list[Any], shape: Shape, cut: Cut) -> None:
         """A call in a worker thread borrows from the limiter in a placeholder's name."""
-        code = find_code(sys.modules["trio._threads"], "to_thread_run_sync")
+        if _TO_THREAD not in shape.names:
+            return
+        code = find_code(sys.modules["trio._threads"], _TO_THREAD)
         for link, link_code in zip(chain, shape.codes, strict=True):
             if link_code is not code:
                 continue
@@ -194,12 +233,51 @@ class TrioTasks:
 
 def note_call_from_thread(ref: Ref, chain: list[Any], shape: Shape, cut: Cut, tasks: Tasks) -> None:
     """A thread that called from_thread.run waits at a queue for this task to put the result."""
+    if not shape.names & _FROM_THREAD:
+        return
     for link, code in zip(chain, shape.codes, strict=True):
-        if code.co_qualname in ("Run.run", "Run.run_system") and code.co_argcount:
+        if code.co_qualname in _FROM_THREAD and code.co_argcount:
             queue = static_get(argument_at(link, code, 0), "queue")
             found = cut.resource(queue) if queue is not MISSING else None
             if found is not None:
                 tasks.answers[found] = ref
+
+
+def _row(
+    task: Any, ref: Ref, state: str, stack: tuple[Spot, ...], wait: Wait | None, tasks: Tasks
+) -> TaskRow:
+    name = _name(task.name)
+    title = getattr(task.coro, "__qualname__", name)
+    scopes, timeout = tasks.scopes[id(task._cancel_status)]
+    attrs = _attributes(scopes, getattr(task, "_schedule_points", None))
+    return TaskRow(ref, name, title, state, stack, tasks.loop, wait, timeout, attrs)
+
+
+def _rows_of_notes(tasks: Tasks, seen: Seen) -> Iterator[TaskRow]:
+    """What was merely noted in the cut, as rows."""
+    ref_of, notes = seen.facts.ref_of, iter(tasks.notes)
+    for shape, task, counter, coroutine, name, title, target, steps, status in zip(
+        *[notes] * 9, strict=True
+    ):
+        wait = Wait(shape.rule.kind, shape.rule.op, (ref_of(target),))
+        ref: Ref = ("task", (task, f"Task-t{counter}", coroutine))
+        scopes, timeout = tasks.scopes[status]
+        attrs = _attributes(scopes, steps)
+        yield TaskRow(
+            ref, _name(name), title, WAITING, shape.spots, tasks.loop, wait, timeout, attrs
+        )
+
+
+def _name(name: str) -> str:
+    return name.rpartition(".")[2] if "<locals>" in name else name
+
+
+def _attributes(scopes: list[dict[str, Any]], steps: Any) -> dict[str, Any]:
+    """`steps` grows with each wait: the same place again is another visit."""
+    attrs: dict[str, Any] = {"cancel_scopes": scopes} if scopes else {}
+    if type(steps) is int:
+        attrs["steps"] = steps
+    return attrs
 
 
 def task_ref(task: Any, cut: Cut) -> Ref:
@@ -228,13 +306,12 @@ def worker_threads(cut: Cut) -> dict[int, int]:
     return found
 
 
-def cancel_scopes(task: Any, now: float | None) -> tuple[list[dict[str, Any]], float | None]:
-    """The scopes around a task, innermost first, as far as they say anything; and the seconds
-    until the nearest deadline that reaches it."""
+def cancel_scopes(status: Any, now: float | None) -> Scopes:
+    """The scopes around a task, from its cancel status outwards, innermost first, as far as they
+    say anything; and the seconds until the nearest deadline that reaches it."""
     told: list[dict[str, Any]] = []
     nearest: float | None = None
     shielded = False
-    status = static_get(task, "_cancel_status")
     for _ in range(100):
         if status is None or status is MISSING:
             break
