@@ -17,12 +17,18 @@ from .waker import Waker, file_id
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
+own_inodes: set[int] = set()
+"""Of the sockets in here: no business of whoever looks at the sockets of the host."""
+
+
 class Link:
     """A socket that is the agent's own for as long as its number stands for it."""
 
     def __init__(self, family: int) -> None:
         self._socket = unpatched.CSocket(family, _socket.SOCK_STREAM)
         self._file = file_id(self._socket.fileno())
+        if self._file is not None:
+            own_inodes.add(self._file[1])
 
     def fileno(self) -> int:
         """Its descriptor. Raises OSError if that is not ours any more."""
@@ -69,6 +75,8 @@ class Link:
     def close(self) -> None:
         """Close it if it is ours, else forget its number. No shutdown: after a fork, the other
         side goes on using it."""
+        if self._file is not None:
+            own_inodes.discard(self._file[1])
         with contextlib.suppress(OSError):
             try:
                 self.fileno()

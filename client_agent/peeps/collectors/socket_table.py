@@ -10,7 +10,7 @@ import socket
 import struct
 from typing import Any, NamedTuple
 
-from .. import unpatched
+from .. import link, unpatched
 from ..graph import Breath
 from .socket_addresses import Address, Pair, ip_address, unix_pair
 
@@ -32,7 +32,8 @@ class KernelSocket(NamedTuple):
 
 
 def own_socket_inodes(within_s: float) -> set[int]:
-    """Inodes of the sockets that this process has open, as many as can be found in that time.
+    """Inodes of the sockets that this process has open, as many as can be found in that time,
+    without the agent's own.
 
     Each look at a file gives up the interpreter lock, which a busy program takes its time to
     give back: hence the bound.
@@ -49,7 +50,7 @@ def own_socket_inodes(within_s: float) -> set[int]:
                     found.add(inode)
     except OSError:
         pass
-    return found
+    return found - link.own_inodes
 
 
 def inode_of(descriptor: int | str) -> int | None:

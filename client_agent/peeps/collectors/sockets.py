@@ -107,6 +107,8 @@ class Sockets:
         shape = tuple([id(code) for _, code in links])
         if self._barren.get(shape, 0) >= _MAX_BARREN:
             return False
+        if any(code.co_name == "wait_woken" for _, code in links):
+            return False  # trio's own: it waits for somebody to wake the loop
         serves, was_given = self._served_by_task(links)
         waits_on, op = self._waited_by_task(links, target, target_ref)
         if serves is None and waits_on is None:
@@ -127,8 +129,6 @@ class Sockets:
     def _waited_by_task(
         self, links: Sequence[tuple[Any, CodeType]], target: Any, target_ref: Ref | None
     ) -> tuple[Handle | None, str | None]:
-        if any(code.co_name == "wait_woken" for _, code in links):
-            return None, None  # trio's own: it waits for somebody to wake the loop
         kind = target_ref[0] if target_ref is not None else None
         if kind in _IO_KINDS:
             op = WRITE if kind in ("tx", "net_writable") else READ
