@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import gc
+import itertools
+import signal
 import sys
 import threading
 import time
+import traceback
+import types
 import weakref
 
 import outcome
@@ -14,6 +18,10 @@ import trio
 import uvloop
 
 from peeps import pause, turns
+from peeps.collectors.asyncio_tasks import AsyncioTasks
+from peeps.collectors.trio_tasks import TrioTasks
+from peeps.cut import Cut
+from peeps.loop_cuts import LoopCut, ask_turning_loops
 from peeps.pause import no_garbage_collection
 from peeps.turns import LongTurns, ShortTurns
 from tests.support.insides import asyncio_host, look, wait_until
@@ -285,3 +293,221 @@ def test_several_loops_each_get_their_own_cut(new_loop):
         for node in view.of_kind("event_loop")
     }
     assert kinds == {"sleeps": "parked", "turns": "in_loop", "blocks": "blocked"}
+
+
+@pytest.mark.parametrize("sleep", [asyncio.sleep, trio.sleep], ids=["asyncio", "trio"])
+def test_a_loop_that_a_timer_is_about_to_wake_takes_its_cut_itself(sleep):
+    """A look from outside would not be over by then."""
+    stop = threading.Event()
+
+    async def beat():
+        while not stop.is_set():
+            await sleep(0.001)
+
+    run = asyncio.run if sleep is asyncio.sleep else trio.run
+    host = threading.Thread(
+        target=lambda: run(beat()) if run is asyncio.run else run(beat), daemon=True
+    )
+    host.start()
+    time.sleep(0.05)
+    try:
+        cuts = [look().of_kind("event_loop")[0]["attrs"] for _ in range(5)]
+    finally:
+        stop.set()
+        host.join(30)
+    assert [(cut["cut"], cut["atomic"]) for cut in cuts] == [("in_loop", True)] * 5
+
+
+class FakeLoop:
+    """A loop of which a test says everything."""
+
+    library = "fake"
+    ident = -1
+    ref = ("event_loop", 1)
+
+    def __init__(self, *, places, due_in=None, tasks=0, turns=False):
+        self._places = iter(places)
+        self._due_in, self._tasks, self._turns = due_in, tasks, turns
+        self.asked = 0
+
+    def place_if_parked(self, cut):
+        return next(self._places)
+
+    def due_in(self):
+        return self._due_in
+
+    def task_count(self):
+        return self._tasks
+
+    def ready_count(self):
+        return 0
+
+    def step(self, cut):
+        return None
+
+    def turn_began_ago(self, cut):
+        return None
+
+    def frame_around_step(self, cut):
+        return None
+
+    def ask(self, work, *, is_quick=False):
+        self.asked += 1
+        if self._turns:
+            work()
+        return lambda: None
+
+
+class FakeCollector:
+    name = "fake"
+    captured = 0
+
+    def capture_loop(self, loop, cut):
+        self.captured += 1
+        return "captured"
+
+
+@pytest.mark.parametrize(
+    ("due_in", "tasks", "sleeps_on"),
+    [
+        (None, 0, True),
+        (10.0, 10**6, True),  # longer than anybody has patience
+        (0.004, 0, True),  # a look is over by then
+        (0.004, 1000, False),
+        (0.0001, 0, False),
+        (-0.1, 0, False),
+        (0.04, 10**6, False),
+    ],
+)
+def test_whether_a_loop_sleeps_for_longer_than_a_look_takes(due_in, tasks, sleeps_on):
+    loop = FakeLoop(places=["place"], due_in=due_in, tasks=tasks)
+    assert LoopCut(FakeCollector(), loop).sleeps_on(Cut(), 0.05) == sleeps_on
+
+
+def test_a_loop_that_never_reaches_its_timer_is_looked_at_after_all():
+    loop = FakeLoop(places=itertools.repeat("place"), due_in=0.0)
+    cut = Cut()
+    left = ask_turning_loops([LoopCut(FakeCollector(), loop)], cut, lambda cut: None, 0.02)
+    (loop_cut,) = left
+    assert loop.asked == 1
+    assert loop_cut.waited_s > 0
+    before = loop_cut.look(cut)
+    assert loop_cut.held(before, cut)
+    assert loop_cut.kind == "parked"
+
+
+def test_a_loop_that_woke_up_in_the_middle_of_a_look_may_take_its_cut_itself():
+    loop = FakeLoop(places=["asleep", "asleep", None, None], turns=True)
+    loop_cut, cut = LoopCut(FakeCollector(), loop), Cut()
+    assert ask_turning_loops([loop_cut], cut, lambda cut: None) == [loop_cut]
+    before = loop_cut.look(cut)
+    assert not loop_cut.held(before, cut)
+    assert loop_cut.woke_up
+    assert ask_turning_loops([loop_cut], cut, lambda cut: None) == []
+    assert (loop_cut.kind, loop_cut.atomic, loop_cut.captured) == ("in_loop", True, "captured")
+
+
+def test_a_loop_whose_own_cut_fails_is_looked_at():
+    class Failing(FakeCollector):
+        def capture_loop(self, loop, cut):
+            raise LookupError
+
+    loop = FakeLoop(places=[None], turns=True)
+    loop_cut = LoopCut(Failing(), loop)
+    assert ask_turning_loops([loop_cut], Cut(), lambda cut: None) == [loop_cut]
+    assert loop_cut.problem == "LookupError"
+
+
+class Alarm(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("run", "sleep", "collector"),
+    [
+        (asyncio.run, asyncio.sleep, AsyncioTasks),
+        (trio.run, trio.sleep, TrioTasks),
+    ],
+    ids=["asyncio", "trio"],
+)
+def test_what_a_signal_handler_raises_in_a_cut_reaches_the_program(
+    run, sleep, collector, monkeypatch
+):
+    """It ends the loop, as it does when the signal comes while the loop sleeps."""
+
+    def handler(number, frame):
+        raise Alarm
+
+    capture = collector.capture_loop
+
+    def interrupted(self, loop, cut):
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGUSR1)
+        return capture(self, loop, cut)
+
+    async def main():
+        agent = threading.Thread(target=look, daemon=True)
+        agent.start()
+        while True:
+            await sleep(0)
+
+    monkeypatch.setattr(collector, "capture_loop", interrupted)
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises((Alarm, trio.TrioInternalError)) as caught:
+            run(main()) if run is asyncio.run else run(main)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert "Alarm" in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_step_after_the_loop_s_own_cut_is_not_mixed_with_it():
+    """The thread holds what a task was seen to wait for a moment earlier."""
+    stop = threading.Event()
+
+    async def main():
+        lock = asyncio.Lock()
+
+        async def use():
+            while not stop.is_set():
+                async with lock:
+                    time.sleep(0.002)  # noqa: ASYNC251 - the thread shall be found here
+                    await asyncio.sleep(0)
+
+        await asyncio.gather(use(), use())
+
+    host = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
+    host.start()
+    time.sleep(0.05)
+    try:
+        views = [look() for _ in range(20)]
+    finally:
+        stop.set()
+        host.join(30)
+    took = [v for v in views if v.of_kind("event_loop")[0]["attrs"]["cut"] == "in_loop"]
+    assert took
+    for view in took:
+        for lock in view.of_kind("lock"):
+            if lock["attrs"]["type"] == "asyncio.locks.Lock":
+                assert [node["kind"] for node in view.out(lock)] in ([], ["task"])
+
+
+@BOTH_LOOPS
+def test_looking_leaves_no_frame_objects_behind(new_loop):
+    made = {}
+
+    async def inner():
+        await asyncio.Event().wait()
+
+    async def outer():
+        await made["inner"]
+
+    async def main():
+        made["inner"], made["outer"] = inner(), outer()
+        await made["outer"]
+
+    with asyncio_host(main, new_loop):
+        look()
+        referents = [type(found) for found in gc.get_referents(*made.values())]
+    assert types.CodeType in referents
+    assert types.FrameType not in referents

@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 
 from peeps.graph import Breath, Graph, Limits, location, own_place
@@ -108,3 +110,17 @@ def test_loose_ends_are_dropped_or_get_a_bare_node_and_other_processes_are_left_
         "task:other-1-abc/2",
     }
     assert {row["id"] for row in graph.rows()} == {here, "command:me/pid-7"}
+
+
+def test_nodes_keep_few_objects_that_python_has_to_look_after():
+    """A collection of all garbage starts when too many have come: it would hold the host up."""
+    graph = Graph("o")
+    stack = graph.stack([("f.py", 1, "f", "m")])
+    for number in range(3):
+        graph.node("task", number, label="a task", stack=stack, line=number, name="x")
+        graph.edge("a", f"b{number}", "needs", op="get")
+    assert not any(map(gc.is_tracked, graph._attrs.values()))
+    assert not any(map(gc.is_tracked, graph._edges.values()))
+    assert [row["attrs"] for row in graph.rows()] == [
+        {"line": number, "name": "x", "stack": ["f (f.py:1)"]} for number in range(3)
+    ]

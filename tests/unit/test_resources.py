@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from peeps.cut import Cut
-from peeps.resources import attribute_reader, rlock_owner, shape_of
+from peeps.resources import attribute_reader, columns_of, read_column, rlock_owner, shape_of
 
 
 class MyLock(asyncio.Lock):
@@ -128,3 +128,51 @@ def test_executors_tell_their_workers():
         executor.submit(int).result()
         found = attribute_reader(type(executor), shape_of(executor))(executor)
     assert found == {"max_workers": 3, "workers": 1}
+
+
+def by_columns(objects):
+    cls = type(objects[0])
+    columns = columns_of(cls, shape_of(objects[0]))
+    return [(column.name, read_column(column, objects)) for column in columns]
+
+
+@pytest.mark.parametrize(
+    "make", [asyncio.Lock, asyncio.Event, asyncio.Queue, asyncio.Condition, trio.Event]
+)
+def test_many_at_once_say_what_each_says(make):
+    objects = [make() for _ in range(3)]
+    read = attribute_reader(make, shape_of(objects[0]))
+    columns = by_columns(objects)
+    for index, obj in enumerate(objects):
+        assert {name: values[index] for name, values in columns} == read(obj)
+
+
+def test_waiters_that_are_there_and_those_that_never_were_are_counted():
+    used, fresh = asyncio.Lock(), asyncio.Lock()
+    used._waiters = [1, 2]
+    assert dict(by_columns([used, fresh]))["waiters"] == [2, 0]
+
+
+def test_attributes_of_another_version_are_left_out():
+    first, second = asyncio.Event(), asyncio.Event()
+    second._waiters = "of another form"
+    del first._value
+    assert dict(by_columns([first, second])) == {"set": None, "waiters": None}
+
+
+@pytest.mark.parametrize("obj", [MyLock(), trio.Lock(), trio.CapacityLimiter(1), anyio.Event()])
+def test_what_says_more_than_numbers_is_read_one_by_one(obj):
+    assert columns_of(type(obj), shape_of(obj)) is None
+
+
+def test_described_at_once_or_one_by_one_is_the_same():
+    events = [asyncio.Event() for _ in range(3)]
+    cut, single = Cut({id(events[1]): "ready"}), Cut({id(events[1]): "ready"})
+    cut.expect_many(asyncio.Event)
+    cut.many[asyncio.Event] += [*events, events[0]]
+    cut.describe_many()
+    refs = [single.resource(event) for event in events]
+    cut.facts.settle()
+    assert [cut.facts.ref_of(id(event)) for event in events] == refs
+    assert list(cut.facts.each_described(cut.names)) == list(single.facts.described.values())
+    assert cut.many == {}
