@@ -5,6 +5,7 @@ import contextlib
 import threading
 import time
 
+import anyio
 import pytest
 import uvloop
 
@@ -168,6 +169,71 @@ def test_queues_events_sleeps_and_timeouts(new_loop):
     assert 0 < sleep["attrs"]["remaining_s"] <= 500
     assert 0 < view.find("timeout")["attrs"]["timeout_s"] <= 1000
     assert "notify" in view.chain("wait_for")
+
+
+@BOTH_LOOPS
+def test_time_limits_are_found_wherever_they_were_set(new_loop):
+    async def event():
+        await asyncio.Event().wait()
+
+    @contextlib.asynccontextmanager
+    async def limit():
+        async with asyncio.timeout(600):
+            yield
+
+    async def in_a_stack():
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(asyncio.timeout(600))
+            await event()
+
+    async def in_a_manager():
+        async with limit():
+            await event()
+
+    async def nearest():
+        async with asyncio.timeout(600), asyncio.timeout(900):
+            await event()
+
+    async def anyio_scope():
+        with anyio.move_on_after(600):
+            await event()
+
+    async def anyio_group():
+        with anyio.fail_after(600):
+            async with anyio.create_task_group() as group:
+                group.start_soon(event, name="anyio child")
+                await event()
+
+    async def anyio_shield():
+        with anyio.move_on_after(500), anyio.CancelScope(shield=True), anyio.move_on_after(600):
+            await event()
+
+    async def anyio_shielded():
+        with anyio.move_on_after(500), anyio.CancelScope(shield=True):
+            await event()
+
+    async def none():
+        async with asyncio.timeout(None):
+            await event()
+
+    limited = [in_a_stack, in_a_manager, nearest, anyio_scope, anyio_group, anyio_shield]
+
+    async def main():
+        for function in [*limited, anyio_shielded, none]:
+            spawn(function(), function.__name__)
+        spawn(asyncio.wait_for(event(), 600), "wait_for")
+        spawn(asyncio.wait([spawn(event(), "plain")], timeout=600), "wait")
+        spawn(asyncio.wait([asyncio.create_task(event())]), "wait for ever")
+
+    with asyncio_host(main, new_loop):
+        view = look()
+    limits = {
+        node["attrs"]["name"]: node["attrs"].get("timeout_s") for node in view.of_kind("task")
+    }
+    for name in [*(function.__name__ for function in limited), "wait_for", "wait", "anyio child"]:
+        assert 500 < (limits[name] or 0) <= 600, name
+    for name in ("anyio_shielded", "none", "plain", "wait for ever"):
+        assert limits[name] is None, name
 
 
 def test_executor_work_is_a_concurrent_future():

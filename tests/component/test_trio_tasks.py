@@ -1,6 +1,7 @@
 """The trio collector inside this process: real runs in threads."""
 
 import contextlib
+import math
 import threading
 import time
 
@@ -187,6 +188,54 @@ def test_cancel_scopes_deadlines_and_shields():
     assert shield == {"remaining_s": None, "shield": True, "cancel_called": False}
     assert 0 < outer["remaining_s"] <= 500
     assert 500 < attrs["timeout_s"] <= 900, "the outer deadline does not reach through the shield"
+
+
+def test_deadlines_reach_children_and_a_shield_has_its_own():
+    """Several of each: from the second or fourth on they are only noted in the cut."""
+
+    async def main(nursery):
+        async def event():
+            await trio.Event().wait()
+
+        async def shielded(seconds):
+            with trio.move_on_after(500), trio.move_on_after(seconds, shield=True) as shield:
+                shields.append(shield)
+                await event()
+
+        async def limited():
+            with trio.move_on_after(600):
+                async with trio.open_nursery() as inner:
+                    for number in range(6):
+                        inner.start_soon(event, name=f"child {number}")
+
+        start(nursery, limited, name="limited")
+        for number in range(6):
+            nursery.start_soon(shielded, 700, name=f"shield {number}")
+            nursery.start_soon(shielded, 400, name=f"short {number}")
+            nursery.start_soon(shielded, math.inf, name=f"endless {number}")
+            nursery.start_soon(event, name=f"free {number}")
+
+    shields = []
+
+    def unshield():
+        for shield in shields:
+            shield.shield = False
+
+    with trio_host(main) as token:
+        view = look()
+        token.run_sync_soon(unshield)
+
+    def limit(name):
+        return view.find(name)["attrs"].get("timeout_s")
+
+    for number in range(6):
+        assert 500 < limit(f"child {number}") <= 600
+        assert 600 < limit(f"shield {number}") <= 700
+        assert 300 < limit(f"short {number}") <= 400
+        assert limit(f"endless {number}") is None
+        assert limit(f"free {number}") is None
+        assert view.chain(f"child {number}") == [f"child {number}", "notify"]
+        assert view.find(f"free {number}")["attrs"]["steps"] > 0
 
 
 def test_worker_threads_and_the_limiter_they_exhaust():

@@ -17,8 +17,9 @@ from ..cut import Cut, Seen
 from ..graph import Graph, Ref
 from ..rules import Rulebook
 from ..statics import type_name
+from .asyncio_limits import limit_of, limits_by_anyio
 from .asyncio_loops import AsyncioLoop, current_task, known_tasks, running_loops
-from .asyncio_waits import WaitReader, find_setters, task_ref, timeout_of
+from .asyncio_waits import WaitReader, find_setters, task_ref
 from .task_nodes import RUNNABLE, RUNNING, WAITING, TaskRow, Tasks, Wait, build_tasks
 from .tasks import (
     ChainReader,
@@ -78,6 +79,7 @@ class AsyncioTasks:
         reader = WaitReader(cut, tasks, now)
         everyone = tasks_of(running)
         cut.borrowed.append(everyone)
+        tasks.limits = limits_by_anyio(now)
         self._sweep(everyone, loop, cut, tasks, reader)
         cut.describe_many()
         if tasks.bare and len(everyone) <= MAX_TASKS_FOR_SETTERS:
@@ -93,6 +95,7 @@ class AsyncioTasks:
         running = loop.loop
         current = current_task(running)
         read, dull, many, note = self._reader.read, tasks.dull, cut.many, tasks.notes.extend
+        limits = tasks.limits
         for task in everyone:
             if task.get_loop() is not running:
                 continue
@@ -103,7 +106,8 @@ class AsyncioTasks:
                 coroutine = task.get_coro()
                 chain, shape = read(coroutine)
                 waiter = task._fut_waiter
-                if shape in dull and waiter is not None and not waiter.done():
+                has_limit = limits and id(task) in limits
+                if shape in dull and waiter is not None and not has_limit and not waiter.done():
                     found = referents(chain[shape.position])
                     target = found[shape.target_at] if found[CODE_AT] is shape.code else None
                     if type(target) in many:
@@ -153,8 +157,8 @@ class AsyncioTasks:
         if waiter is not None and not waiter.done():
             state = WAITING
             wait, target, target_ref = reader.read(ref, waiter, chain, shape)
-            if shape.withs:
-                timeout = timeout_of(chain, shape, reader.now)
+            limits = (limit_of(chain, shape, reader.now), tasks.limits.get(id(task)))
+            timeout = min((limit for limit in limits if limit is not None), default=None)
         else:
             state = RUNNABLE  # woken, or not yet begun
         if shape.releases:

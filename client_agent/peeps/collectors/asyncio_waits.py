@@ -13,6 +13,7 @@ from ..cut import Cut
 from ..graph import Ref
 from ..rules import Rule
 from ..statics import MISSING, static_get
+from .asyncio_limits import when_of_timer
 from .task_nodes import Group, Tasks, Wait
 from .tasks import Shape
 
@@ -99,7 +100,8 @@ class WaitReader:
         self, rule: Rule, waiter: Any, link: Any, code: Any
     ) -> tuple[Wait, Any, Ref | None]:
         if rule.kind == "sleep":
-            remaining = self._timer(slots(link, code))
+            when = when_of_timer(slots(link, code))
+            remaining = None if when is None else max(when - self.now, 0.0)
             ref: Ref = ("sleep", id(waiter))
             self._tasks.sleeps[ref] = remaining
             return Wait("sleep", rule.op, (ref,), remaining), None, ref
@@ -176,17 +178,6 @@ class WaitReader:
         )
         self._tasks.groups[ref] = Group(ref, label, refs, any_, owner)
 
-    def _timer(self, values: list[Any]) -> float | None:
-        """Seconds until a timer handle among a coroutine's slots fires."""
-        for value in values:
-            if type(value).__name__ == "TimerHandle":
-                when = static_get(value, "_when")
-                if when is MISSING and type(value).__module__.startswith("uvloop"):
-                    when = value.when()
-                if type(when) is float:
-                    return max(when - self.now, 0.0)
-        return None
-
 
 def find_setters(tasks: Tasks, chains: Iterable[tuple[Ref, list[Any], Shape]]) -> None:
     """Which tasks have a bare future, that somebody waits for, in a local variable.
@@ -213,19 +204,6 @@ def _reachable(needs: tuple[Ref, ...], tasks: Tasks) -> set[Ref]:
             group = tasks.groups.get(ref)
             todo.extend(group.members if group else ())
     return found
-
-
-def timeout_of(chain: list[Any], shape: Shape, now: float) -> float | None:
-    """Seconds until the nearest asyncio timeout around a wait ends it; None without one."""
-    nearest: float | None = None
-    for index in shape.withs:
-        for value in slots(chain[index], shape.codes[index]):
-            owner = getattr(value, "__self__", None)
-            if type(owner).__name__ == "Timeout" and type(owner).__module__.startswith("asyncio"):
-                when = static_get(owner, "_when")
-                if type(when) is float and (nearest is None or when - now < nearest):
-                    nearest = max(when - now, 0.0)
-    return nearest
 
 
 def _callbacks(future: Any) -> list[Any]:

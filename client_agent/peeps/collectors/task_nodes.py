@@ -84,6 +84,8 @@ class Tasks:
     notes: list[Any] = field(default_factory=list)
     """Of tasks that wait for a plain thing and hold nothing, numbers and texts one after the
     other, as their collector knows: that is cheaper than rows."""
+    limits: dict[int, float] = field(default_factory=dict)
+    """By id of a task: seconds until a time limit set outside of it reaches it."""
     scopes: dict[int, Scopes] = field(default_factory=dict)
     """By id of a task's innermost one: its cancel scopes."""
 
