@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peepsd.feed.rhythm import SPACING_S, Budget, is_due, next_beat
+from peepsd.feed.rhythm import SHARE, SPACING_S, Budget, is_due, next_beat
 
 SANE_MS = st.sets(st.integers(500, 60_000), min_size=1, max_size=6)
 
@@ -19,12 +19,22 @@ SANE_MS = st.sets(st.integers(500, 60_000), min_size=1, max_size=6)
         (10.5, {500, 520}, 10.92),
         (10.9, {500, 520}, 11.0),
         (10.99, {500}, 11.09),  # too soon after another
-        (10.99, {50}, 11.015),
         (10.0, set(), math.inf),
     ],
 )
 def test_the_next_beat(after: float, intervals: set[int], due: float) -> None:
     assert next_beat(after, intervals) == pytest.approx(due)
+
+
+def test_what_is_expensive_has_more_time_between() -> None:
+    assert next_beat(10.6, {500, 520}, spacing_s=0.7) == pytest.approx(11.3)
+    budget = Budget()
+    for cost_s in (0.03, 0.02, 9.0):
+        budget.spend(cost_s)
+    assert budget.spacing_s == pytest.approx(0.02 / SHARE)
+    for _ in range(3):
+        budget.spend(0.001)
+    assert budget.spacing_s == SPACING_S
 
 
 @pytest.mark.parametrize(

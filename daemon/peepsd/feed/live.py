@@ -92,7 +92,9 @@ class LiveFeed:
         """Make States when observers are due, as long as there are any. Runs until cancelled."""
         while True:
             self._changed = trio.Event()
-            due_s = rhythm.next_beat(self._beat_ended_at, self.hub.intervals_ms)
+            due_s = rhythm.next_beat(
+                self._beat_ended_at, self.hub.intervals_ms, self._budget.spacing_s
+            )
             wait_s = due_s - self._clock()
             if wait_s <= 0:
                 self._beat()

@@ -24,12 +24,13 @@ _AGREEING = 3
 """States in a row that must have been as expensive, or as cheap: one alone says nothing."""
 
 
-def next_beat(after_s: float, intervals_ms: Collection[int]) -> float:
-    """The first moment after `after_s` at which somebody is due; infinite if there is nobody."""
+def next_beat(after_s: float, intervals_ms: Collection[int], spacing_s: float = SPACING_S) -> float:
+    """The first moment after `after_s` at which somebody is due, but not sooner than `spacing_s`
+    after it; infinite if there is nobody."""
     if not intervals_ms:
         return math.inf
     due_s = min((_beats(after_s, ms) + 1) * ms for ms in intervals_ms) / 1000
-    return max(due_s, after_s + min(SPACING_S, min(intervals_ms) / 2000))
+    return max(due_s, after_s + spacing_s)
 
 
 def is_due(last_s: float, now_s: float, interval_ms: int) -> bool:
@@ -48,15 +49,19 @@ class Budget:
     def __init__(self) -> None:
         self.shortest_ms = 0
         """The shortest interval; 0: whatever observers may ask for."""
-        self._recent_ms: deque[int] = deque(maxlen=_AGREEING)
+        self.spacing_s = SPACING_S
+        """Between any two States."""
+        self._recent_s: deque[float] = deque(maxlen=_AGREEING)
 
     def spend(self, cost_s: float) -> bool:
         """Note what a State has cost; whether that changes `shortest_ms`."""
-        self._recent_ms.append(_affordable_ms(cost_s))
-        if len(self._recent_ms) < _AGREEING:
+        self._recent_s.append(cost_s)
+        if len(self._recent_s) < _AGREEING:
             return False
-        before = self.shortest_ms
-        self.shortest_ms = min(max(before, min(self._recent_ms)), max(self._recent_ms))
+        before, least_s = self.shortest_ms, min(self._recent_s)
+        self.spacing_s = max(SPACING_S, least_s / SHARE)
+        at_least, at_most = _affordable_ms(least_s), _affordable_ms(max(self._recent_s))
+        self.shortest_ms = min(max(before, at_least), at_most)
         return self.shortest_ms != before
 
 
