@@ -7,8 +7,8 @@ import pytest
 
 import peeps
 from peeps import _api, unpatched
-from tests.support.insides import wait_until
 from tests.support.raw_daemon import RawDaemon
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

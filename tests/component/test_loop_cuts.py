@@ -24,7 +24,8 @@ from peeps.cut import Cut
 from peeps.loop_cuts import LoopCut, ask_turning_loops
 from peeps.pause import no_garbage_collection
 from peeps.turns import LongTurns, ShortTurns
-from tests.support.insides import asyncio_host, look, wait_until
+from tests.support.insides import asyncio_host, look
+from tests.support.waiting import wait_until
 
 BOTH_LOOPS = pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["stdlib", "uvloop"]

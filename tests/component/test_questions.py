@@ -512,10 +512,10 @@ def test_attributes_may_be_anything(number: int, tmp_path: Path) -> None:
         ("export", {"format": "speedscope"}), ("export", {"format": "dot"}),
         ("export", {"format": "graphml"}), ("export", {"format": "mermaid"}),
     ):  # fmt: skip
-        ask(path, question, **args)
+        assert ask(path, question, **args)
     for kind in ("task", "queue", "event_loop"):
-        ask(path, "node", subject=f"{kind}:1")
-        ask(path, "why", subject=f"{kind}:1")
+        assert ask(path, "node", subject=f"{kind}:1")
+        assert ask(path, "why", subject=f"{kind}:1")
 
 
 def a_request(path: Path, age_s: float) -> Path:

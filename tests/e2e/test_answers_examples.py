@@ -21,7 +21,7 @@ from tests.support import examples
 from tests.support.daemon import Daemon
 from tests.support.examples import Example
 from tests.support.guests import OWN, Guest, can_import
-from tests.support.peers import wait_until
+from tests.support.waiting import wait_until
 
 TIMEOUT_MS = 30_000
 SETTLE_S = 0.3

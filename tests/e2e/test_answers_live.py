@@ -17,7 +17,8 @@ import pytest
 from peepsd.store.packs import PACKS
 from tests.support.answers_db import SECOND, START_NS, SnapshotBuilder, fill
 from tests.support.daemon import Daemon, clean_environment
-from tests.support.peers import Peer, wait_for_connections, wait_until
+from tests.support.peers import Peer, wait_for_connections
+from tests.support.waiting import wait_until
 
 from .test_openapi import deadlocked
 
@@ -171,7 +172,7 @@ def test_snapshots_by_themselves(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--every", "150ms") as daemon, Peer(daemon.listen, "web", 7) as peer:
         peer.hello()
         peer.serve()
-        wait_until(lambda: newest(daemon) >= 2, "two snapshots")
+        assert wait_until(lambda: newest(daemon) >= 2, "two snapshots")
 
 
 def test_a_snapshot_on_a_signal(tmp_path: Path) -> None:
@@ -180,4 +181,4 @@ def test_a_snapshot_on_a_signal(tmp_path: Path) -> None:
         peer.serve()
         wait_for_connections(daemon.url, 1)
         os.kill(daemon.process.pid, signal.SIGUSR1)
-        wait_until(lambda: newest(daemon) == 1, "a snapshot")
+        assert wait_until(lambda: newest(daemon) == 1, "a snapshot")

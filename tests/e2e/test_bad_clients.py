@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 
 from ..support.daemon import Daemon
-from ..support.peers import Peer, frame, graph, wait_for_connections, wait_until
+from ..support.peers import Peer, frame, graph, wait_for_connections
+from ..support.waiting import wait_until
 
 NODES = 50
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from tests.support import examples, guests
-from tests.support.fake_daemon import FakeDaemon, wait_until
+from tests.support.fake_daemon import FakeDaemon
 from tests.support.guests import OWN, VERSIONS, Guest
 from tests.support.pictures import Picture
+from tests.support.waiting import wait_until
 
 AS_LONG_AS_ASKED = """
 import os, time

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import guests
-from tests.support.fake_daemon import FakeDaemon, wait_until
+from tests.support.fake_daemon import FakeDaemon
 from tests.support.guests import OWN, VERSIONS, Guest
 from tests.support.pictures import Picture
+from tests.support.waiting import wait_until
 
 from .test_guest_manners import BUSY, end, write
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ..support.daemon import Daemon
-from ..support.peers import Peer, frame, graph, wait_for_connections, wait_until
+from ..support.peers import Peer, frame, graph, wait_for_connections
+from ..support.waiting import wait_until
 
 TOKEN = "a token of sixteen letters or more"
 
@@ -63,6 +64,7 @@ def test_a_reset_inside_a_frame_is_on_record(daemon: Daemon) -> None:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.socket.close()
     wait_until(lambda: "truncated_frame" in event_kinds(daemon), "the event")
+    assert_still_works(daemon)
 
 
 HEAD = b'{"type":"graph_reply","snapshot_id":%d,"process":"bad","pid":1,'

@@ -13,7 +13,8 @@ from peepsd.core.finding_rules import OLD_REQUEST_S
 from tests.support import keepers
 from tests.support.daemon import Daemon
 from tests.support.guests import Guest
-from tests.support.peers import wait_for_connections, wait_until
+from tests.support.peers import wait_for_connections
+from tests.support.waiting import wait_until
 
 PROGRAM = str(Path(keepers.__file__))
 

@@ -4,7 +4,8 @@ import sqlite3
 from typing import Any
 
 from ..support.daemon import Daemon
-from ..support.peers import Peer, frame, graph, wait_for_connections, wait_until
+from ..support.peers import Peer, frame, graph, wait_for_connections
+from ..support.waiting import wait_until
 
 
 def statuses(daemon: Daemon, snapshot_id: int) -> dict[str, tuple[str, str | None]]:

@@ -8,7 +8,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,12 +151,3 @@ class FakeDaemon:
                 connection.replies[message["snapshot_id"]] = message
                 connection.raw[message["snapshot_id"]] = payload
             self._changed.notify_all()
-
-
-def wait_until(check: Any, what: str, deadline_s: float = DEADLINE_S) -> Any:
-    """Poll until `check()` is true; its value. For conditions that nothing announces."""
-    end = time.monotonic() + deadline_s
-    while not (value := check()):
-        assert time.monotonic() < end, f"not within {deadline_s} s: {what}"
-        time.sleep(0.02)
-    return value

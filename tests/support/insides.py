@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -126,14 +125,3 @@ def _all_settled(loop: Any) -> bool:
 def _cancel_all(loop: Any) -> None:
     for task in asyncio.all_tasks(loop):
         task.cancel()
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What `condition` returns as soon as that is true; fails after so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError("it did not come true in time")

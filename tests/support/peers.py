@@ -8,11 +8,12 @@ import os
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
+
+from .waiting import wait_until
 
 Graph = dict[str, Any]
 
@@ -136,17 +137,6 @@ class Peer:
 
         threading.Thread(target=run, daemon=True).start()
         return self
-
-
-def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = 60.0) -> Any:
-    """Poll until `condition()` is true; its value."""
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"still not so after {deadline_s} s: {what}")
 
 
 def wait_for_connections(url: str, count: int) -> None:

@@ -75,6 +75,12 @@ def _waiting_for(lock: Any, name: str = "waiter") -> None:
     thread(name, wait_for_it)
 
 
+def _held(hold: Callable[[], None], lock: str = "lock") -> set[str]:
+    """What is seen where `hold` takes a lock, has another thread wait for it, and never ends."""
+    thread("holder", hold)
+    return {f"waiter > lock {lock}", f"lock {lock} > holder"}
+
+
 def held_by_attribute() -> set[str]:
     box = Box()
 
@@ -83,8 +89,7 @@ def held_by_attribute() -> set[str]:
             _waiting_for(box.lock)
             forever.wait()
 
-    thread("holder", hold)
-    return {"waiter > lock box.lock", "lock box.lock > holder"}
+    return _held(hold, "box.lock")
 
 
 def held_by_property() -> set[str]:
@@ -95,8 +100,7 @@ def held_by_property() -> set[str]:
             _waiting_for(box.table["a"])
             forever.wait()
 
-    thread("holder", hold)
-    return {"waiter > lock box.computed", "lock box.computed > holder"}
+    return _held(hold, "box.computed")
 
 
 def held_by_finally() -> set[str]:
@@ -110,8 +114,7 @@ def held_by_finally() -> set[str]:
         finally:
             lock.release()
 
-    thread("holder", hold)
-    return {"waiter > lock lock", "lock lock > holder"}
+    return _held(hold)
 
 
 def held_by_exit_stack() -> set[str]:
@@ -123,8 +126,7 @@ def held_by_exit_stack() -> set[str]:
             _waiting_for(lock)
             forever.wait()
 
-    thread("holder", hold)
-    return {"waiter > lock lock", "lock lock > holder"}
+    return _held(hold)
 
 
 def held_by_contextmanager() -> set[str]:
@@ -140,8 +142,7 @@ def held_by_contextmanager() -> set[str]:
             _waiting_for(lock)
             forever.wait()
 
-    thread("holder", hold)
-    return {"waiter > lock lock", "lock lock > holder"}
+    return _held(hold)
 
 
 def held_by_contextmanager_finally() -> set[str]:
@@ -160,8 +161,7 @@ def held_by_contextmanager_finally() -> set[str]:
             _waiting_for(lock)
             forever.wait()
 
-    thread("holder", hold)
-    return {"waiter > lock lock", "lock lock > holder"}
+    return _held(hold)
 
 
 def rlock_by_owner() -> set[str]:
@@ -172,8 +172,7 @@ def rlock_by_owner() -> set[str]:
         _waiting_for(lock)
         forever.wait()
 
-    thread("holder", hold)
-    return {"waiter > lock lock", "lock lock > holder"}
+    return _held(hold)
 
 
 def bare_lock() -> set[str]:
@@ -202,8 +201,7 @@ def condition_mutex() -> set[str]:
             _waiting_for(condition)
             forever.wait()
 
-    thread("holder", hold)
-    return {"waiter > lock self._lock", "lock self._lock > holder"}
+    return _held(hold, "self._lock")
 
 
 # ------------------------------------------------------------------ everything else

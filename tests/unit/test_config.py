@@ -20,7 +20,8 @@ def test_flags_win_over_variables() -> None:
 
 
 def test_the_variables_of_agents_and_of_the_command_line_are_known() -> None:
-    load({"PEEPS_DASHBOARD": "x:1", "PEEPS_PROCESS_NAME": "n", "PEEPS_URL": "u", "PATH": "/"})
+    others = {"PEEPS_DASHBOARD": "x:1", "PEEPS_PROCESS_NAME": "n", "PEEPS_URL": "u", "PATH": "/"}
+    assert load(others) == load({})
 
 
 @pytest.mark.parametrize(
