@@ -28,7 +28,7 @@ class Backlog:
     def append(self, source: Source, outgoing: Outgoing) -> None:
         """Take one in. The newest stays, however large: an empty queue helps nobody."""
         self._queues[source].append(outgoing)
-        self.bytes += len(outgoing.payload)
+        self.bytes += outgoing.size
         while self.bytes > self.max_bytes and len(self) > 1:
             self._discard_oldest()
 
@@ -79,5 +79,5 @@ class Backlog:
 
     def _popleft(self, source: Source) -> Outgoing:
         outgoing = self._queues[source].popleft()
-        self.bytes -= len(outgoing.payload)
+        self.bytes -= outgoing.size
         return outgoing

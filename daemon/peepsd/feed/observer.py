@@ -101,7 +101,7 @@ class Observer:
     def _next_messages(self, now: float) -> Iterator[Outgoing]:
         size = 0
         while size < MAX_WRITE_BYTES and (outgoing := self.emitter.next_message(now)) is not None:
-            size += len(outgoing.payload)
+            size += outgoing.size
             yield outgoing
 
     def receive(self, frame: bytes | str) -> None:

@@ -34,9 +34,20 @@ class Outgoing:
     """One server message as bytes. `sequence` orders everything that a hub ever published."""
 
     def __init__(
-        self, payload: bytes, source: Source | None = None, sequence: int = 0, at: float = 0.0
+        self,
+        payload: bytes,
+        source: Source | None = None,
+        sequence: int = 0,
+        at: float = 0.0,
+        *,
+        rest: tuple[bytes, ...] = (),
+        checksum: Callable[[], int] | None = None,
     ) -> None:
-        self.payload = payload
+        """`rest` goes on where `payload` ends: it may be shared with other messages, which wait
+        in backlogs without a copy of their own. `checksum`: a quicker way to make it."""
+        self._parts = (payload, *rest)
+        self._checksum = checksum
+        self.size = sum(map(len, self._parts))
         self.source = source
         """None: an answer to one observer."""
         self.sequence = sequence
@@ -50,9 +61,14 @@ class Outgoing:
         return self
 
     @cached_property
+    def payload(self) -> bytes:
+        """The message."""
+        return b"".join(self._parts)
+
+    @cached_property
     def record(self) -> bytes:
         """Checksum, length and message: what a prefixed frame holds."""
-        return record(self.payload)
+        return record(self.payload, None if self._checksum is None else self._checksum())
 
     @cached_property
     def frame(self) -> bytes:
@@ -78,30 +94,27 @@ class LiveState:
         start_ms = start_of(self.instant_ms, last.instant_ms, interval_ms, last.interval_ms)
         span = (start_ms, interval_ms)
         if span not in self._spans:
-            end = pb.State(start_ts=start_ms, snapshot_duration_ms=interval_ms)
-            self._spans[span] = self._ending(end.SerializeToString(), interval_ms)
+            self._spans[span] = self._spanning(start_ms, interval_ms)
         return self._spans[span]
 
-    def checksum_of(self, head: bytes, end: bytes) -> int:
-        """That of the message `head`, this State and `end`."""
+    def _spanning(self, start_ms: int, interval_ms: int) -> Outgoing:
+        end = pb.State(start_ts=start_ms, snapshot_duration_ms=interval_ms).SerializeToString()
+        head = _STATE_HEAD + varint(len(self._body) + len(end))
+        outgoing = Outgoing(
+            head,
+            Source.STATE,
+            self.sequence,
+            self.at,
+            rest=(self._body, end),
+            checksum=partial(self._checksum, head, end),
+        )
+        outgoing.told = Told(self.sequence, self.instant_ms, interval_ms)
+        return outgoing
+
+    def _checksum(self, head: bytes, end: bytes) -> int:
         if head not in self._checksums:
             self._checksums[head] = fnv1a(head + self._body)
         return fnv1a(end, self._checksums[head])
-
-    def _ending(self, end: bytes, interval_ms: int) -> Outgoing:
-        head = _STATE_HEAD + varint(len(self._body) + len(end))
-        outgoing = _SpannedState(head + self._body + end, Source.STATE, self.sequence, self.at)
-        outgoing.told = Told(self.sequence, self.instant_ms, interval_ms)
-        outgoing.make_checksum = partial(self.checksum_of, head, end)
-        return outgoing
-
-
-class _SpannedState(Outgoing):
-    make_checksum: Callable[[], int]
-
-    @cached_property
-    def record(self) -> bytes:
-        return record(self.payload, self.make_checksum())
 
 
 def encode_runtime(runtime: pb.Runtime) -> bytes:
