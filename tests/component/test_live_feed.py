@@ -4,6 +4,7 @@ import itertools
 from contextlib import AsyncExitStack
 from itertools import pairwise
 
+import pytest
 import trio
 import trio.testing
 
@@ -222,3 +223,25 @@ async def test_nothing_is_encoded_for_nobody_and_a_failure_stays_here() -> None:
         bus.publish(SnapshotRequested(1, 1, 1, 1))
     assert len(heard) == 3  # the bus and its other subscribers did not notice
     assert feed.statistics()["published_messages"] == 1
+
+
+async def test_a_state_that_cannot_be_made_ends_nothing(
+    autojump_clock: trio.testing.MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry()
+    feed = LiveFeed(Bus(), registry, Identity("1", "box-1"))
+    async with trio.open_nursery() as nursery, feed.session() as hub:
+        nursery.start_soon(feed.run)
+        with hub.attached(OBSERVER, None, lambda: None) as observer:
+            observer.greet()
+            peer = registry.new_peer(
+                local_address="", remote_address="", now_ns=-(10**18), ask=lambda _request: True
+            )
+            registry.admit(peer)
+            await trio.sleep(2.5)
+            before = hub.latest_state
+            registry.disconnect(peer.connection_id)
+            await trio.sleep(1.5)
+            assert hub.latest_state is not before
+        nursery.cancel_scope.cancel()
+    assert "a State could not be made" in capsys.readouterr().out

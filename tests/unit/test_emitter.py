@@ -36,10 +36,7 @@ class FakeServer:
         if source is STATE:
             self.latest_state = outgoing
         for emitter in self.emitters:
-            if source is STATE:
-                emitter.offer_state(outgoing)
-            else:
-                emitter.offer(source, outgoing)
+            emitter.offer(source, outgoing)
         return name
 
     def greeted(self) -> None:

@@ -135,8 +135,10 @@ class Emitter:
     # What happens.
 
     def offer(self, source: Source, outgoing: Outgoing) -> None:
-        """An Event or a Trace was published."""
-        if source in self.running:
+        """Something was published."""
+        if source is Source.STATE:
+            self.offer_state(outgoing)
+        elif source in self.running:
             self.backlog.append(source, outgoing)
 
     def offer_state(self, state: Outgoing | LiveState) -> None:

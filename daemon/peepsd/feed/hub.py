@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from . import rhythm
 from .configuration import Settings
+from .emitter import Emitter
 from .generation import Generation
 from .modes import Path, Source
 from .observer import Observer
@@ -132,47 +133,47 @@ class Hub:
         outgoing = Outgoing(payload, source, self._sequence, self._clock())
         if source is Source.STATE:
             self.latest_state = outgoing
-        for observer, wake in self._wakes.items():
-            if source is Source.STATE:
-                observer.emitter.offer_state(outgoing)
-            else:
-                observer.emitter.offer(source, outgoing)
-            if observer.emitter.has_work:
-                wake()
+        self._tell(lambda emitter: emitter.offer(source, outgoing))
 
     def publish_state(self, state: pb.State, last_s: float, now_s: float) -> None:
         """A State was made: push it to those who have become due since `last_s`, and let
         everybody pull it. Each is told what it spans for itself."""
         self._sequence += 1
         live = self.latest_state = LiveState(state, self._sequence, self._clock())
-        for observer, wake in self._wakes.items():
-            emitter = observer.emitter
+
+        def offer(emitter: Emitter) -> None:
             if rhythm.is_due(last_s, now_s, emitter.settings.send_state_interval_ms):
                 emitter.offer_state(live)
-            if emitter.has_work:
-                wake()
+
+        self._tell(offer)
 
     def renew_runtime(self) -> None:
         """The Runtime changed; tell everybody who has been greeted (R20, R29)."""
         self._runtime = Outgoing(self._make_runtime(self.settings), Source.RUNTIME)
-        for observer, wake in self._wakes.items():
-            observer.emitter.announce_runtime()
-            if observer.emitter.has_work:
-                wake()
+        self._tell(Emitter.announce_runtime)
 
     def mandate(self, shortest_interval_ms: int) -> None:
         """States can be had as often as this; tell those for whom that changes anything (R29)."""
-        before = {observer: observer.emitter.settings for observer in self._wakes}
+        before = {observer.emitter: observer.emitter.settings for observer in self._wakes}
         self.shortest_interval_ms = shortest_interval_ms
-        for observer, wake in self._wakes.items():
-            if observer.emitter.settings != before[observer]:
-                observer.emitter.announce_runtime()
-                wake()
+
+        def announce(emitter: Emitter) -> None:
+            if emitter.settings != before[emitter]:
+                emitter.announce_runtime()
+
+        self._tell(announce)
 
     def replace_runtime(self, payload: bytes) -> None:
         """Another Runtime as it is (a recording's next one)."""
         self._make_runtime = lambda _settings: payload
         self.renew_runtime()
+
+    def _tell(self, tell: Callable[[Emitter], None]) -> None:
+        """`tell` it to every observer's emitter; who is owed something then is woken."""
+        for observer, wake in self._wakes.items():
+            tell(observer.emitter)
+            if observer.emitter.has_work:
+                wake()
 
     def configured(self, settings: Settings) -> None:
         """An observer has these settings now."""

@@ -109,7 +109,10 @@ class LiveFeed:
 
     def _beat(self) -> None:
         now, cpu_s = self._clock(), self._cpu_clock()
-        self._make_state(now, due_since_s=self._beat_at)
+        try:
+            self._make_state(now, due_since_s=self._beat_at)
+        except Exception:  # observers are no reason for the daemon to end
+            log.exception("a State could not be made")
         if self._budget.spend(self._cpu_clock() - cpu_s):
             shortest_ms = self._budget.shortest_ms
             log.info("States are as rare as they are expensive", shortest_interval_ms=shortest_ms)
