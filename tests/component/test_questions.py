@@ -136,10 +136,62 @@ def test_a_circle_with_a_time_limit_is_explained_by_it(tmp_path: Path) -> None:
     s.edge("task:b", "task:a")
     db.close()
     why = ask(tmp_path / "limit.sqlite", "why", subject="task:a")
-    assert (why["root"]["kind"], steps(why)) == ("timeout", ["a", "b"])
+    assert (why["root"]["kind"], steps(why)) == ("timeout", ["a", "b", "a"])
+    assert why["root"]["node"]["name"] == "b"
+    assert "waits for task 'b', which waits for task 'a' again: " in why["sentence"]
     assert why["sentence"].endswith("within 3 s (and if it then tries again, nothing has moved).")
     worst = ask(tmp_path / "limit.sqlite", "why")
     assert worst["root"]["kind"] == "timeout", "it may well try again, and again"
+
+
+@pytest.mark.parametrize(
+    ("kind", "attrs", "reason"),
+    [
+        ("sleep", {"remaining_s": 3598.2}, "a timer will end this by itself, in 59 min 58 s"),
+        ("timeout", {"remaining_s": 4.04}, "a time limit will end this by itself, in 4.0 s"),
+        ("sleep", {}, "a timer will end this by itself"),
+        ("net_accept", {"not_accepted": 1}, "1 connection waits there for somebody to accept them"),
+        ("net_accept", {"not_accepted": 0}, "it waits for somebody to connect"),
+        ("pool", {}, "who holds it cannot be seen"),
+    ],
+)
+def test_what_is_told_of_a_root(
+    tmp_path: Path, kind: str, attrs: dict[str, Any], reason: str
+) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    s.node("task:p-1/1", "p-1", "t")
+    s.edge("task:p-1/1", s.node(f"{kind}:p-1/2", "p-1", "it", **attrs))
+    db.close()
+    assert ask(tmp_path / "d.sqlite", "why", subject="t")["root"]["reason"] == reason
+
+
+def test_a_pool_says_more_than_the_event_in_it(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    s.node("task:p-1/1", "p-1", "fetch")
+    s.edge("task:p-1/1", s.node("notify:p-1/2", "p-1", "event"))
+    s.edge("task:p-1/1", s.node("pool:p-1/3", "p-1", "connections", value=0))
+    db.close()
+    why = ask(tmp_path / "d.sqlite", "why")
+    assert steps(why) == ["fetch", "connections"]
+
+
+def test_a_chain_begins_with_a_task_of_the_program(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    ids = [
+        s.node("task:p-1/0", "p-1", "<init>"),
+        s.node("joinset:p-1/1", "p-1", "nursery"),
+        s.node("task:p-1/2", "p-1", "main"),
+        s.node("notify:p-1/3", "p-1", "event"),
+    ]
+    s.chain(*ids)
+    db.close()
+    assert steps(ask(tmp_path / "d.sqlite", "why")) == ["main", "event"]
 
 
 def test_check_ranks_and_confirms(story: Path) -> None:

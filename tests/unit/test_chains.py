@@ -51,9 +51,9 @@ def test_a_free_or_wait_is_not_explained_by_its_stuck_branch() -> None:
     assert chain.deadlock is None
 
 
-def test_a_circle_that_time_will_end_leads_to_the_wait_with_a_limit() -> None:
+def test_a_circle_that_time_will_end_leads_round_through_the_wait_with_a_limit() -> None:
     graph = graph_of({(0, 1), (1, 2), (2, 0)}, limited=[1])
-    for start, path in ((0, [0, 1]), (1, [1]), (2, [2, 0, 1])):
+    for start, path in ((0, [0, 1, 2, 0]), (1, [1, 2, 0, 1]), (2, [2, 0, 1, 2])):
         chain = explain(graph, start)
         assert (names(graph, chain), chain.roots_seen, chain.is_cut_short) == (path, 0, False)
 

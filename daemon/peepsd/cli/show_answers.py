@@ -4,6 +4,7 @@ Decides the wording and layout for somebody who is tired and in a hurry. Refuses
 answer came from.
 """
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from ..core.phrases import KIND_WORDS, count, duration
 from .output import Out
 from .source import Json
-from .source_text import source_line
+from .source_text import short, source_line
 
 RED, YELLOW, GREEN, DIM, BOLD = "bold red", "yellow", "green", "dim", "bold"
 
@@ -38,10 +39,13 @@ def title(node: Json) -> str:
 
 def where(node: Json) -> str:
     """Process and place."""
-    place = node["location"]
-    if place and node["function"]:
-        place = f"{place} in {node['function']}"
-    return "  ".join(part for part in (node["proc_key"], place) if part)
+    return "  ".join(part for part in (node["proc_key"], place(node)) if part)
+
+
+def place(node: Json) -> str:
+    """E.g. app.py:31 in fetch."""
+    location = short(node["location"])
+    return f"{location} in {node['function']}" if location and node["function"] else location
 
 
 def why(out: Out, answer: Json) -> None:
@@ -173,17 +177,14 @@ def check(out: Out, answer: Json, *, with_sql: bool = False) -> None:
         out.line("         ", finding["sentence"])
         for line in finding["evidence"]:
             out.line("           - ", (line, DIM))
+        if subject := finding["subject"]:
+            out.line("         ", (f"more: peeps why {shlex.quote(subject['id'])}", DIM))
         if with_sql:
             for line in answer["sql"][finding["query"]].splitlines():
                 out.line("           ", (line, "cyan"))
     if answer["findings"]:
         out.line()
-        out.line(
-            ("more about one: ", DIM),
-            "peeps why ID",
-            ("; how each was found: ", DIM),
-            "peeps check --sql",
-        )
+        out.line(("how each was found: peeps check --sql", DIM))
 
 
 def blockers(out: Out, answer: Json) -> None:
@@ -192,7 +193,7 @@ def blockers(out: Out, answer: Json) -> None:
         out.line(("Nobody waits for anybody.", GREEN))
         return
     out.table(
-        ["waiters", "direct", "what", "where", "and that"],
+        ["waiters", "direct", "what", "where", "because"],
         [
             (b["total"], b["direct"], title(b["node"]), where(b["node"]), _ends_in(b))
             for b in answer["blockers"]
@@ -205,10 +206,10 @@ def _ends_in(blocker: Json) -> str:
     if root is None:
         return ""
     if root["kind"] == "cycle":
-        return "is caught in a deadlock"
+        return "it is caught in a deadlock"
     if root["node"]["id"] == blocker["node"]["id"]:
         return str(root["reason"])
-    return f"waits, in the end, for {title(root['node'])}"
+    return f"it waits, in the end, for {title(root['node'])}"
 
 
 def moment(ns: int | None) -> str:

@@ -6,10 +6,11 @@ Decides columns and their order. Refuses to know where a list came from.
 from typing import Any
 
 from ..core.phrases import count, duration
+from ..core.roots import ANSWERS
 from .output import Out
-from .show_answers import BOLD, DIM, GREEN, RED, YELLOW, moment, title, where
+from .show_answers import BOLD, DIM, GREEN, RED, YELLOW, moment, place, title, where
 from .source import Json
-from .source_text import source_line
+from .source_text import short, source_line
 
 BAR = 30
 ENDINGS = {"timed_out": "timed out", "disconnected": "disconnected", "errors": "failed"}
@@ -100,14 +101,20 @@ def waits(out: Out, answer: Json) -> None:
         [
             (
                 w["waiter_process"],
-                f"{w['waiter_kind']} {w['waiter']!r}",
-                w["waiter_location"],
-                f"{w['needs_kind'] or '?'} {w['needs']!r}",
-                w["missing_reason"] or "",
+                _thing(w["waiter_kind"], w["waiter"], w["waiter_id"]),
+                short(w["waiter_location"]),
+                _thing(w["needs_kind"], w["needs"], w["needs_id"]),
+                ANSWERS.get(w["missing_reason"], "is in no reply") if w["missing_reason"] else "",
             )
             for w in answer["waits"]
         ],
     )
+
+
+def _thing(kind: str | None, name: str, node_id: str) -> str:
+    """As other answers call it: what a row of SQL has no name for goes by the end of its id."""
+    known = kind or node_id.partition(":")[0]
+    return title({"kind": known, "name": node_id.rpartition("/")[2] if name == node_id else name})
 
 
 STATE_STYLES = {"blocked": RED, "running": GREEN}
@@ -127,14 +134,12 @@ def tree(out: Out, answer: Json) -> None:
             lead = "".join("│  " if is_open else "   " for is_open in open_at)
             open_at.append(more)
             state = branch["state"]
-            place = branch["location"] or ""
-            if place and branch["function"]:
-                place = f"{place} in {branch['function']}"
+            at = place(branch)
             out.line(
                 (lead + ("├─ " if more else "└─ "), DIM),
                 title(branch),
                 (f"  {state}" if state else "", STATE_STYLES.get(state or "", DIM)),
-                (f"  {place}" if place else "", DIM),
+                (f"  {at}" if at else "", DIM),
             )
 
 

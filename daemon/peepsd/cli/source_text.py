@@ -5,6 +5,7 @@ other file shown. So: files of source only, by their suffix, and a few lines of 
 """
 
 import linecache
+import re
 from pathlib import Path
 
 SUFFIXES = frozenset(
@@ -16,6 +17,15 @@ def split(location: str | None) -> tuple[str, int] | None:
     """File and line of "file:line"; None if it is no such thing."""
     file, _, line = (location or "").rpartition(":")
     return (file, int(line)) if file and line.isascii() and line.isdigit() else None
+
+
+_LIBRARIES = re.compile(r".*/(?:site-packages|dist-packages|lib/python3\.\d+)/")
+
+
+def short(location: str | None) -> str:
+    """ "file:line" as people find it: from here, or from where libraries are."""
+    text = _LIBRARIES.sub("", location or "")
+    return text.removeprefix(f"{Path.cwd()}/")
 
 
 def source_line(location: str | None) -> str | None:

@@ -169,7 +169,8 @@ def explain(
         )
     root = _root_info(snapshot, chain)
     doubts = confidence.Circumstances(inferred=inferred, torn=sum(n.is_torn for n in path))
-    sentence = f"{phrases.chain_sentence(path)}: {root.reason}."
+    again = " again" if chain.path[-1] in chain.path[:-1] else ""
+    sentence = f"{phrases.chain_sentence(path)}{again}: {root.reason}."
     return Why(
         snapshot.snapshot_id,
         subject,
@@ -191,8 +192,11 @@ def _root_info(snapshot: SnapshotGraph, chain: Chain) -> RootInfo:
     end = chain.path[-1]
     if chain.deadlock is not None:
         root = roots.CYCLE
+    elif chain.roots_seen:
+        root = root_of(snapshot, end)
     else:
-        root = root_of(snapshot, end) if chain.roots_seen else _of_no_end(snapshot, end)
+        end = next((n for n in chain.path if n in snapshot.graph.limited), end)
+        root = _of_no_end(snapshot, end)
     node = info(snapshot, snapshot.path([end])[0])
     return RootInfo(root.kind, node, root.reason, root.is_idle)
 
@@ -263,8 +267,8 @@ def root_of(snapshot: SnapshotGraph, end: int) -> Root:
 
 
 def _judge(snapshot: SnapshotGraph, ends: list[int]) -> list[int]:
-    snapshot.path(ends)  # one lookup for all
-    return [roots.rank(root_of(snapshot, n)) for n in ends]
+    nodes = snapshot.path(ends)  # one lookup for all
+    return [roots.rank(root_of(snapshot, n), node) for n, node in zip(ends, nodes, strict=True)]
 
 
 def behind(snapshot: SnapshotGraph, n: int) -> int:

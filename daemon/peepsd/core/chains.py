@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from .waits import Deadlock, WaitGraph
+from .waits import Deadlock, WaitGraph, way_back
 
 SEARCH_LIMIT = 100_000
 """So many nodes are looked at from one start; enough for a nursery of everything."""
@@ -26,7 +26,8 @@ class Chain:
     deadlock: Deadlock | None
     """The knot at its end, if it ends in one; the path's last node is then a member."""
     roots_seen: int
-    """How many ends there were to choose from; 0: it leads round in a circle, or on and on."""
+    """How many ends there were to choose from; 0: it leads round in a circle, which then ends
+    the path, or on and on."""
     is_cut_short: bool
     """The search stopped at its limit, so a better root may exist."""
 
@@ -84,7 +85,14 @@ class Chains:
                     depth[there] = depth[here] + 1
                     todo.append(there)
         if not ends:
-            return Chain(_path(came_from, self._without_end(came_from)), None, 0, bool(todo))
+            end = self._without_end(came_from)
+            path = list(_path(came_from, end))
+            circle = way_back(self._graph, end, set(came_from))
+            for n in (*circle[1:], *circle[:1]):
+                path.append(n)
+                if n in path[:-1]:
+                    break  # round once
+            return Chain(tuple(path), None, 0, bool(todo))
         ranks = judge(ends)
         best = min(zip(ranks, ends, strict=True), key=lambda r: (r[0], depth[r[1]], r[1]))[1]
         return Chain(_path(came_from, best), None, len(ends), bool(todo))

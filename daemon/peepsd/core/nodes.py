@@ -16,7 +16,7 @@ PEOPLE = frozenset({"task", "thread", "command"})
 
 TIMERS = frozenset({"sleep", "interval", "timeout"})
 CHANNELS = frozenset({"queue", "tx", "rx", "remote_tx", "remote_rx"})
-POOLS = frozenset({"semaphore", "executor"})
+POOLS = frozenset({"semaphore", "executor", "pool"})
 SOCKETS = frozenset({"socket", "net_connect", "net_accept", "net_readable", "net_writable"})
 
 

@@ -70,7 +70,7 @@ def classify(node: Node, missing: Missing | None = None) -> Root:
         who = missing.proc_key or "its process"
         return Root("unanswered", f"{who} {ANSWERS[missing.reason]}")
     if node.kind == "net_accept":
-        return Root("external", "it waits for somebody to connect", is_idle=True)
+        return _listener(node)
     if node.kind in SOCKETS:
         silence = phrases.quiet_for(node)
         since = f", and nothing has gone over it for {silence}" if silence else ""
@@ -81,9 +81,9 @@ def classify(node: Node, missing: Missing | None = None) -> Root:
         whose = f"the reply of {missing.proc_key}" if missing.proc_key else "any reply"
         return Root("unknown", f"this node was not in {whose}")
     if node.kind in ("sleep", "interval"):
-        return Root("sleeping", "a timer will end this by itself")
+        return Root("sleeping", f"a timer will end this by itself{_left(node)}")
     if node.kind == "timeout":
-        return Root("timeout", "a time limit will end this by itself")
+        return Root("timeout", f"a time limit will end this by itself{_left(node)}")
     if node.kind in ("task", "thread"):
         return _actor(node)
     return Root("unknown", _nobody(node))
@@ -98,6 +98,18 @@ def limited(node: Node) -> Root:
         f"it waits in a circle, which a time limit breaks {within}(and if it then tries again,"
         " nothing has moved)",
     )
+
+
+def _left(node: Node) -> str:
+    left = node.number("remaining_s")
+    return f", in {phrases.duration(left)}" if left is not None and left >= 0 else ""
+
+
+def _listener(node: Node) -> Root:
+    if waiting := node.number("not_accepted"):
+        many = phrases.count(int(waiting), "connection waits", "connections wait")
+        return Root("external", f"{many} there for somebody to accept them")
+    return Root("external", "it waits for somebody to connect", is_idle=True)
 
 
 def _actor(node: Node) -> Root:
@@ -137,6 +149,12 @@ def _nobody(node: Node) -> str:
     return "what it waits for cannot be seen"
 
 
-def rank(root: Root) -> int:
-    """Smaller is more telling."""
-    return len(_RANK) if root.is_idle else _RANK[root.kind]
+_GENERIC = frozenset({"notify", "condition", "oncecell", "future"})
+"""What locks, queues and pools are made of: they say less than the thing itself."""
+
+
+def rank(root: Root, node: Node) -> int:
+    """Smaller is more telling; `node` is where the root was found."""
+    if root.is_idle:
+        return 2 * len(_RANK)
+    return 2 * _RANK[root.kind] + (root.kind == "unknown" and node.kind in _GENERIC)

@@ -231,14 +231,15 @@ def shortest_cycle(graph: WaitGraph, knot: Collection[int]) -> list[int]:
     inside = set(knot)
     best: list[int] = []
     for start in sorted(inside, key=graph.ids.__getitem__)[:CYCLE_STARTS]:
-        path = _way_back(graph, start, inside)
+        path = way_back(graph, start, inside)
         if path and (not best or len(path) < len(best)):
             best = path
     first = min(range(len(best)), key=lambda i: graph.ids[best[i]])
     return best[first:] + best[:first]
 
 
-def _way_back(graph: WaitGraph, start: int, inside: set[int]) -> list[int]:
+def way_back(graph: WaitGraph, start: int, inside: set[int]) -> list[int]:
+    """A shortest circle from `start` through nodes `inside`, each once; [] if there is none."""
     came_from: dict[int, int] = {}
     todo = deque([start])
     while todo:

@@ -18,6 +18,9 @@ TRIED = 200
 PLUMBING = frozenset({"EntryQueue.task"})
 """Coroutines of an event loop's own tasks, which wait for other threads to call in."""
 
+LIBRARY_TASKS = frozenset({"<init>"})
+"""Tasks that an event loop has around those of the program."""
+
 ENDS_BY_ITSELF = frozenset({"running", "sleeping", "timeout"})
 
 
@@ -107,15 +110,16 @@ def _a_waiter(snapshot: SnapshotGraph, node_id: str) -> str:
     graph = snapshot.graph
     todo = snapshot.numbers(node_id)
     seen = set(todo)
-    last = node_id
+    found: list[int] = []
     for here in todo:
         for waiter in graph.needed_by[here]:
             if waiter not in seen and len(seen) < TRIED:
                 seen.add(waiter)
                 todo.append(waiter)
                 if answers.is_waiter(graph.ids[waiter]):
-                    last = graph.ids[waiter]
-    return last
+                    found.append(waiter)
+    worth_telling = [n.id for n in snapshot.path(found) if n.name not in LIBRARY_TASKS]
+    return worth_telling[-1] if worth_telling else node_id
 
 
 def _of_process(snapshot: SnapshotGraph, finding: Finding) -> Why:
