@@ -55,6 +55,8 @@ DECODE_DEADLINE_S = 30.0
 DECODE_MEMORY_FACTOR = 16
 """Python's objects take several times the bytes they were read from."""
 
+GARBAGE_THRESHOLD = 20_000
+
 log = structlog.get_logger("peepsd")
 
 
@@ -80,8 +82,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             daemon = _Daemon(config, database)
             try:
                 ready = await daemon.start(nursery)
-                gc.collect()
-                gc.freeze()  # what is there now stays: nobody is held up to look through it again
+                _keep_garbage_collection_short()
                 yield ready
             finally:
                 nursery.cancel_scope.cancel()
@@ -238,6 +239,14 @@ class _Daemon:
             "sql_killed_total": sql.timeouts + sql.deaths,
             "uptime_seconds": trio.current_time() - self._started_s,
         }
+
+
+def _keep_garbage_collection_short() -> None:
+    """What is there now stays, so nobody is held up by a look through it again; and a reply's
+    rows come and go without one."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def _cannot_listen(setting: str, address: Address, exc: OSError) -> CannotListen:

@@ -31,7 +31,7 @@ class ReceiveBudget:
         self._free = free_bytes
         self._used = 0
         self._holds: dict[Hold, None] = {}  # in order of age
-        self._changed = trio.lowlevel.ParkingLot()
+        self._waiting: dict[Hold, tuple[int, trio.Event]] = {}  # in order of arrival
 
     @asynccontextmanager
     async def frame(self) -> AsyncIterator[Hold]:
@@ -49,10 +49,15 @@ class ReceiveBudget:
         if more <= 0:
             return
         self._holds.setdefault(hold)
-        while self._used + more > self._limit and next(iter(self._holds)) is not hold:
-            await self._changed.park()
-        hold.counted += more
-        self._used += more
+        if self._may_take(hold, more):
+            self._count(hold, more)
+            return
+        told = trio.Event()
+        self._waiting[hold] = more, told
+        try:
+            await told.wait()
+        finally:
+            self._waiting.pop(hold, None)
 
     def give_back(self, hold: Hold) -> None:
         """The frame is dealt with; somebody else may read on."""
@@ -60,7 +65,27 @@ class ReceiveBudget:
         hold.bytes = hold.counted = 0
         if hold in self._holds:
             del self._holds[hold]
-            self._changed.unpark_all()
+            self._admit()
+
+    def _may_take(self, hold: Hold, more: int) -> bool:
+        return self._used + more <= self._limit or next(iter(self._holds)) is hold
+
+    def _count(self, hold: Hold, more: int) -> None:
+        hold.counted += more
+        self._used += more
+
+    def _admit(self) -> None:
+        """Let those go on for whom there is room: the eldest, then in order of arrival. The
+        others are not even woken: there may be thousands."""
+        while self._waiting:
+            eldest = next(iter(self._holds))
+            hold = eldest if eldest in self._waiting else next(iter(self._waiting))
+            more, told = self._waiting[hold]
+            if not self._may_take(hold, more):
+                return
+            del self._waiting[hold]
+            self._count(hold, more)
+            told.set()
 
     def statistics(self) -> dict[str, int]:
         """Bytes used and limit, frames holding some, readers waiting."""
@@ -68,5 +93,5 @@ class ReceiveBudget:
             "used_bytes": self._used,
             "limit_bytes": self._limit,
             "frames": len(self._holds),
-            "waiting": self._changed.statistics().tasks_waiting,
+            "waiting": len(self._waiting),
         }

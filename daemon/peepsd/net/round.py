@@ -29,9 +29,8 @@ class Round:
     """Why this snapshot is not whole."""
 
     def wake(self) -> None:
-        """Something happened: whoever waits looks again."""
+        """Something happened: whoever waits looks again, once for all that happened meanwhile."""
         self.changed.set()
-        self.changed = trio.Event()
 
     def unanswered(self) -> list[ProcessRecord]:
         """What everybody who was asked is on record as until they end."""

@@ -144,15 +144,15 @@ class SnapshotRounds:
         """Until every seat has ended and what was received is stored."""
         gathering = round_.gather
         while not gathering.is_over or round_.storing:
+            round_.changed = trio.Event()
             for seat in gathering.expire(_now_ns()):
                 self._timed_out(gathering.snapshot_id, seat)
             if gathering.is_over and not round_.storing:
                 return
-            changed = round_.changed
             is_expired = _now_ns() >= gathering.wake_at_ns()
             deadline = trio.current_time() + 1 if is_expired else gathering.wake_at_ns() / 1e9
             with trio.move_on_at(deadline):
-                await changed.wait()
+                await round_.changed.wait()
 
     def _timed_out(self, snapshot_id: int, seat: Seat) -> None:
         peer = self._registry.get(seat.connection_id)
