@@ -20,6 +20,7 @@ import trio
 
 from . import triggers
 from .config import Address, Config
+from .core.crowding import Crowd
 from .core.happenings import Bus, Happening, SnapshotCompleted
 from .core.limits import PeerLimits
 from .core.registry import Registry
@@ -139,7 +140,10 @@ class _Daemon:
             config.max_frame_bytes,
             config.token,
         )
-        self.listener = Listener(partial(serve_stream, shared=shared), config.max_connections)
+        self.crowd = Crowd(self.registry)
+        self.listener = Listener(
+            partial(serve_stream, shared=shared), config.max_connections, self._make_room
+        )
         self.house = House(self.registry, self.rounds, self.bus, decoder.decode)
 
     def _make_answering(self, database: Database) -> None:
@@ -206,6 +210,13 @@ class _Daemon:
         """A snapshot as configured."""
         return await self.rounds.take(self._config.timeout_ms)
 
+    def _make_room(self) -> bool:
+        """Cut a silent connection in favour of a newcomer."""
+        peer = self.crowd.leaver(time.time_ns())
+        if peer is not None:
+            peer.cut("it had never sent a byte, and a newcomer needed the place")
+        return peer is not None
+
     async def _decode_elsewhere(self, payload: bytes) -> bytes:
         return await self.decoders.call(payload, deadline_s=DECODE_DEADLINE_S)
 
@@ -222,6 +233,7 @@ class _Daemon:
             "connections": len(self.registry),
             "unidentified_connections": self.registry.without_hello(),
             "refused_connections_total": self.listener.refused,
+            "evicted_connections_total": self.listener.evicted,
             "snapshots_total": self.telemetry.snapshots,
             "last_snapshot_id": self.telemetry.last_snapshot_id,
             "last_snapshot_seconds": self.telemetry.last_snapshot_ms / 1e3,

@@ -262,3 +262,18 @@ async def test_frames_that_come_at_once_are_taken_in_turns_with_others(
         await trio.lowlevel.checkpoint()
         seen.add(len(daemon.problems))
     assert len(seen) > 100
+
+
+async def test_a_connection_that_makes_room_is_gone_at_once_and_on_record(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    daemon = MemoryDaemon(nursery)
+    peer = daemon.connect()
+    await trio.testing.wait_all_tasks_blocked()
+    (known,) = daemon.registry.peers()
+    known.cut("somebody else needs the place")
+    assert len(daemon.registry) == 0
+    await cut_after(peer)
+    assert daemon.kinds() == ["evicted_connection"]
+    gone = [h for h in daemon.happenings if isinstance(h, ProcessDisconnected)]
+    assert [h.reason for h in gone] == ["somebody else needs the place"]

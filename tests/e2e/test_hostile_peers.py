@@ -1,5 +1,6 @@
 """Peers that mean no good: each costs itself at most, the daemon goes on and says what it saw."""
 
+import contextlib
 import json
 import resource
 import socket
@@ -174,11 +175,40 @@ def test_running_out_of_descriptors_is_survived_and_said(tmp_path: Path) -> None
 def test_too_many_connections_are_refused_and_said(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--max-connections", "3") as daemon:
         peers: list[Any] = [Peer(daemon.listen, f"p{n}", n + 1).serve() for n in range(3)]
+        for peer in peers:
+            peer.hello()
+        wait_until(lambda: "unidentified_connections 0" in daemon.get("/metrics").text, "hellos")
         wait_for_connections(daemon.url, 3)
         with Peer(daemon.listen) as late:
             assert late.is_cut()
         assert "too many connections" in daemon.log()
         assert daemon.jump()["responded"] == 3
+        for peer in peers:
+            peer.close()
+
+
+def test_silent_connections_at_the_limit_lock_nobody_out(tmp_path: Path) -> None:
+    def is_let_in() -> bool:
+        peer = Peer(daemon.listen, "late", 9)
+        with contextlib.suppress(OSError):
+            peer.hello()
+            peers.append(peer.serve())
+        known = daemon.get("/api/connections").json()["connections"]
+        return "late" in {c["process"] for c in known}
+
+    with Daemon(tmp_path, "--max-connections", "3") as daemon:
+        peers: list[Any] = [Peer(daemon.listen, "answers", 1).serve()]
+        wait_for_connections(daemon.url, 1)
+        assert daemon.jump()["responded"] == 1
+        peers += [Peer(daemon.listen) for _ in range(2)]
+        wait_for_connections(daemon.url, 3)
+        wait_until(is_let_in, "a silent one has made room")
+        wait_until(lambda: "evicted_connection" in event_kinds(daemon), "the event")
+        assert "cut one that had never sent a byte" in daemon.log()
+        assert "peepsd_evicted_connections_total 0" not in daemon.get("/metrics").text
+        summary = daemon.jump(timeout_ms=1000)
+        responded = {p["process"] for p in summary["processes"] if p["status"] == "responded"}
+        assert {"answers", "late"} <= responded
         for peer in peers:
             peer.close()
 

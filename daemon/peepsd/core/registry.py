@@ -22,6 +22,13 @@ REMEMBERED_REQUESTS = 256
 Ask = Callable[[SnapshotRequest], bool]
 """Hand a request to a peer's writer without waiting; False: its queue is full."""
 
+Cut = Callable[[str], None]
+"""End a peer's connection at once; the text says why."""
+
+
+def _stay(reason: str) -> None:
+    """Of a peer that is not ours to cut."""
+
 
 @dataclass(slots=True)
 class Peer:
@@ -33,6 +40,7 @@ class Peer:
     connected_at_ns: int
     ask: Ask = field(repr=False)
     initiated_by_us: bool = False
+    cut: Cut = field(default=_stay, repr=False)
     process: str = identity.UNKNOWN_PROCESS
     pid: int | None = None
     host: str | None = None
@@ -109,10 +117,11 @@ class Registry:
         now_ns: int,
         ask: Ask,
         initiated_by_us: bool = False,
+        cut: Cut = _stay,
     ) -> Peer:
         """A connection under a fresh id; it takes part in nothing until it is admitted."""
         self._last_id += 1
-        return Peer(self._last_id, local_address, remote_address, now_ns, ask, initiated_by_us)
+        return Peer(self._last_id, local_address, remote_address, now_ns, ask, initiated_by_us, cut)
 
     def admit(self, peer: Peer) -> None:
         """Let a peer take part in snapshots, under its key or a placeholder."""

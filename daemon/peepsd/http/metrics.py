@@ -8,6 +8,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "connections": ("gauge", "processes connected"),
     "unidentified_connections": ("gauge", "processes that have not said who they are"),
     "refused_connections_total": ("counter", "connections refused at the limit"),
+    "evicted_connections_total": ("counter", "silent connections cut at the limit"),
     "snapshots_total": ("counter", "snapshots completed since the start"),
     "last_snapshot_id": ("gauge", "id of the newest snapshot completed since the start"),
     "last_snapshot_seconds": ("gauge", "how long the newest snapshot took"),

@@ -72,8 +72,13 @@ class Connection:
         self._decoder = FrameDecoder(shared.max_frame_bytes)
         self._requests, self._to_send = trio.open_memory_channel[SnapshotRequest](REQUEST_QUEUE)
         self.peer: Peer = shared.registry.new_peer(
-            local_address=local, remote_address=remote, now_ns=time.time_ns(), ask=self._ask
+            local_address=local,
+            remote_address=remote,
+            now_ns=time.time_ns(),
+            ask=self._ask,
+            cut=self._make_room,
         )
+        self._scope = trio.CancelScope()
 
     async def run(self) -> None:
         """Both tasks, then the good-byes; contains every failure of this connection."""
@@ -82,6 +87,7 @@ class Connection:
             if self._session.is_admitted:
                 self._shared.intake.admit(self.peer)
             async with trio.open_nursery(strict_exception_groups=True) as nursery:
+                self._scope = nursery.cancel_scope
                 nursery.start_soon(self._write)
                 reason = await self._read()
                 nursery.cancel_scope.cancel()
@@ -106,6 +112,12 @@ class Connection:
             shared.bus.publish(
                 ProcessDisconnected(time.time_ns(), peer.connection_id, peer.proc_key, reason)
             )
+
+    def _make_room(self, reason: str) -> None:
+        """End this connection from outside: to everybody else it has ended when this returns."""
+        self._shared.problems.of_peer(self.peer, "evicted_connection", reason)
+        self._good_bye(reason)
+        self._scope.cancel()
 
     # writing
 

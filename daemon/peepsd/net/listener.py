@@ -1,7 +1,8 @@
 """Accepting connections, for as long as the daemon lives.
 
 Decides what to do when no more can be accepted: out of descriptors it waits and says so once;
-at the limit of connections it closes the newcomer. Refuses to know the protocol.
+at the limit of connections one that is silent makes room, or the newcomer is closed. Refuses to
+know the protocol, and who is silent.
 """
 
 import errno
@@ -30,17 +31,24 @@ _PASSING = {
 Handler = Callable[[trio.SocketStream, str, str], Awaitable[None]]
 """Serve one stream (stream, local address, remote address); must not raise."""
 
+MakeRoom = Callable[[], bool]
+"""End a connection in favour of a newcomer. False: none may be ended."""
+
 log = structlog.get_logger("peepsd.net")
 
 
 class Listener:
     """The TCP listener of the snapshot protocol."""
 
-    def __init__(self, handler: Handler, max_connections: int) -> None:
+    def __init__(
+        self, handler: Handler, max_connections: int, make_room: MakeRoom = lambda: False
+    ) -> None:
         self._handler = handler
+        self._make_room = make_room
         self._max_connections = max_connections
         self.connections = 0
         self.refused = 0
+        self.evicted = 0
 
     async def open(self, host: str, port: int) -> list[trio.SocketListener]:
         """Bind; port 0 takes a free one, a host that is a path is a Unix socket's. Raises
@@ -88,14 +96,7 @@ class Listener:
             nursery.start_soon(self._serve, connection)
 
     async def _serve(self, connection: trio.socket.SocketType) -> None:
-        if self.connections >= self._max_connections:
-            self.refused += 1
-            if self.refused == 1 or self.refused % 1000 == 0:
-                log.error(
-                    "too many connections; refused one",
-                    connections=self.connections,
-                    refused=self.refused,
-                )
+        if self.connections >= self._max_connections and not self._is_room_made():
             connection.close()
             return
         self.connections += 1
@@ -110,6 +111,30 @@ class Listener:
         finally:
             self.connections -= 1
             connection.close()
+
+    def _is_room_made(self) -> bool:
+        if self._make_room():
+            self.evicted += 1
+            if _is_worth_a_line(self.evicted):
+                log.warning(
+                    "too many connections; cut one that had never sent a byte",
+                    connections=self.connections,
+                    evicted=self.evicted,
+                    todo="who connects and says nothing? or raise PEEPS_MAX_CONNECTIONS",
+                )
+            return True
+        self.refused += 1
+        if _is_worth_a_line(self.refused):
+            log.error(
+                "too many connections; refused one",
+                connections=self.connections,
+                refused=self.refused,
+            )
+        return False
+
+
+def _is_worth_a_line(count: int) -> bool:
+    return count == 1 or count % 1000 == 0
 
 
 def keep_alive(connection: trio.socket.SocketType) -> None:
