@@ -53,6 +53,19 @@ async def jump(daemon: Daemon, timeout_ms: int = 10_000) -> dict[str, dict[str, 
     return {row["process"].rpartition("-")[2]: row for row in summary["processes"]}
 
 
+def write_messages(path: Path, state: pb.State, name: str) -> None:
+    """A recording of one State, of a node of this name."""
+    runtime = pb.Runtime(implementation="go", peer_id=name, send_state_interval_ms=1_000)
+    version = pb.Version(version=1)
+    with path.open("wb") as file:
+        writer = RecordingWriter(file)
+        for message in (
+            pb.ServerMessage(version=version, runtime=runtime),
+            pb.ServerMessage(version=version, state=state),
+        ):
+            writer.write(message.SerializeToString())
+
+
 def rows(daemon: Daemon, sql: str) -> list[Any]:
     with closing(sqlite3.connect(daemon.db)) as database:
         return database.execute(sql).fetchall()
@@ -229,17 +242,25 @@ async def test_another_peepsd_takes_part(path: str, tmp_path: Path) -> None:
             assert label == "svc-10"
 
 
+async def test_peers_with_odd_ids_are_stored_and_on_record(tmp_path: Path) -> None:
+    odd = "nul\0 and newline\n" + "x" * 3_000
+    state = a_state(1)
+    state.subsystems.connections[0].peer_id = odd
+    write_messages(tmp_path / "odd.mock", state, "odd")
+    with replaying(tmp_path / "odd.mock") as url:
+        async with daemon_with(tmp_path, url) as daemon:
+            await connections(daemon, 1)
+            assert (await jump(daemon))["odd"]["status"] == "responded"
+    attrs = rows(daemon, "SELECT attrs_json FROM nodes WHERE kind = 'libp2p_peer'")
+    assert odd in [json.loads(text)["peer_id"] for (text,) in attrs]
+    events = rows(daemon, "SELECT event_kind, detail FROM ingest_events")
+    assert [kind for kind, _ in events] == ["invalid_text"]
+    assert "nul%00" in events[0][1]
+
+
 @pytest.mark.soak
 async def test_a_node_of_twenty_thousand_connections_answers_in_time(tmp_path: Path) -> None:
-    version = pb.Version(version=1)
-    with (tmp_path / "big.mock").open("wb") as file:
-        writer = RecordingWriter(file)
-        runtime = pb.Runtime(implementation="go", peer_id="big", send_state_interval_ms=1_000)
-        for message in (
-            pb.ServerMessage(version=version, runtime=runtime),
-            pb.ServerMessage(version=version, state=a_state(1, peers=20_000)),
-        ):
-            writer.write(message.SerializeToString())
+    write_messages(tmp_path / "big.mock", a_state(1, peers=20_000), "big")
     with replaying(tmp_path / "big.mock") as url:
         async with daemon_with(tmp_path, url) as daemon:
             await connections(daemon, 1)
