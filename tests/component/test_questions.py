@@ -150,7 +150,7 @@ def test_a_circle_with_a_time_limit_is_explained_by_it(tmp_path: Path) -> None:
         ("sleep", {"remaining_s": 3598.2}, "a timer will end this by itself, in 59 min 58 s"),
         ("timeout", {"remaining_s": 4.04}, "a time limit will end this by itself, in 4.0 s"),
         ("sleep", {}, "a timer will end this by itself"),
-        ("net_accept", {"not_accepted": 1}, "1 connection waits there for somebody to accept them"),
+        ("net_accept", {"not_accepted": 1}, "1 connection waits there to be accepted"),
         ("net_accept", {"not_accepted": 0}, "it waits for somebody to connect"),
         ("pool", {}, "who holds it cannot be seen"),
     ],

@@ -267,9 +267,10 @@ def diff(out: Out, answer: Json) -> None:
     _more(out, len(answer["nodes_changed"]), counts["nodes_changed"])
     for name, sign, style in (("edges_appeared", "+", GREEN), ("edges_gone", "-", RED)):
         for edge in answer[name]:
-            out.line(
-                (f"{sign} ", style), f"{edge['src_name']!r} {edge['kind']} {edge['dst_name']!r}"
-            )
+            src, dst = edge["src_process"], edge["dst_process"]
+            told = src if src == dst else f"{src} -> {dst}"
+            words = f"{edge['src_name']!r} {edge['kind']} {edge['dst_name']!r}"
+            out.line((f"{sign} ", style), words, f"   {told}" if src or dst else "")
         _more(out, len(answer[name]), counts[name])
     if not any(n for name, n in counts.items() if name != "persisting"):
         out.line("nothing has changed")

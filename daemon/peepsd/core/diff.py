@@ -34,6 +34,8 @@ class EdgeInfo:
     kind: str
     src_name: str
     dst_name: str
+    src_process: str
+    dst_process: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,13 +92,14 @@ def _is_grave(finding: Finding) -> bool:
 
 def _of_deadlock(knot: DeadlockInfo) -> Finding:
     waiting = [f"{n.kind} {n.name!r} waits behind it" for n in knot.waiting[:5]]
+    links = [s for s in knot.cycle[1:] if s.node.kind != "socket"]  # the sentence has them
     return Finding(
         "deadlock",
         "critical",
         "Deadlock" if knot.status == "confirmed" else "Deadlock, not yet confirmed",
         knot.sentence,
         knot.cycle[0].node,
-        [f"{s.relation} {s.node.kind} {s.node.name!r}" for s in knot.cycle[1:]] + waiting,
+        [f"{s.relation} {s.node.kind} {s.node.name!r}" for s in links] + waiting,
         "cycles",
         knot.status == "confirmed",
         knot.confidence,

@@ -108,7 +108,7 @@ def _left(node: Node) -> str:
 def _listener(node: Node) -> Root:
     if waiting := node.number("not_accepted"):
         many = phrases.count(int(waiting), "connection waits", "connections wait")
-        return Root("external", f"{many} there for somebody to accept them")
+        return Root("external", f"{many} there to be accepted")
     return Root("external", "it waits for somebody to connect", is_idle=True)
 
 

@@ -108,8 +108,12 @@ def _nodes(reads: GraphReads, snapshot_id: int, rows: Sequence[sqlite3.Row]) -> 
 def _edges(reads: GraphReads, snapshot_id: int, rows: Sequence[sqlite3.Row]) -> list[core.EdgeInfo]:
     infos = _infos(reads, snapshot_id, list({i for row in rows for i in (row[0], row[1])}))
     return [
-        core.EdgeInfo(src, dst, kind, infos[src].name, infos[dst].name) for src, dst, kind in rows
+        core.EdgeInfo(src, dst, kind, *_names(infos[src], infos[dst])) for src, dst, kind in rows
     ]
+
+
+def _names(src: NodeInfo, dst: NodeInfo) -> tuple[str, str, str, str]:
+    return src.name, dst.name, src.proc_key, dst.proc_key
 
 
 def _changes(

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 import orjson
 
 from ..core.nodes import Node
+from ..core.phrases import KIND_WORDS
 from ..core.snapshot_graph import SnapshotGraph
 from ..errors import BadRequest
 from .graph_reads import GraphReads, node_of
@@ -50,7 +51,8 @@ def _drawn(
 
 
 def _caption(node: Node) -> list[str]:
-    return [line for line in (f"{node.kind} {node.name}", str(node.place)) if line]
+    kind = KIND_WORDS.get(node.kind, node.kind)
+    return [line for line in (f"{kind} {node.name}", str(node.place)) if line]
 
 
 def _in_deadlock(snapshot: SnapshotGraph) -> set[str]:
