@@ -9,7 +9,7 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 
-from peepsd.cli.source import FileSource
+from peepsd.asking.source import FileSource
 from peepsd.mcp.guide import HELP
 from peepsd.mcp.server import build
 from tests.support.answers_db import write_story
@@ -114,7 +114,7 @@ def test_over_real_pipes(story: Path) -> None:
 
 
 def test_source_is_shown_around_frames_and_nothing_else(tmp_path: Path) -> None:
-    from peepsd.cli.source_text import source_around, source_line
+    from peepsd.asking.source_text import source_around, source_line
 
     code = tmp_path / "code.py"
     code.write_text("a = 1\nb = 2\nc = 3\n")

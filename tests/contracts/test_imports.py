@@ -32,8 +32,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "net": ({"net", "core", "errors"}, STORE_ONLY | {"starlette", "hypercorn"}),
     "http": ({"http", "core", "errors"}, STORE_ONLY),
     "feed": ({"feed", "core", "errors"}, STORE_ONLY),
+    "asking": ({"asking", "errors", "store"}, STORE_ONLY | {"click", "rich", "mcp"}),
+    "mcp": ({"mcp", "asking", "errors", "store"}, STORE_ONLY | {"click", "rich"}),
 }
-FREE_ROOMS = {"app", "cli", "mcp"}
+FREE_ROOMS = {"app", "cli"}
 SHARED_MODULES = {
     "errors", "config", "log", "notify", "telemetry", "triggers", "__main__", "__init__",
 }  # fmt: skip

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from peepsd.cli.options import CONFIRM_AFTER_S
-from peepsd.cli.source import LiveSource
+from peepsd.asking.source import CONFIRM_AFTER_S, LiveSource
 from tests.support import examples
 from tests.support.daemon import Daemon
 from tests.support.examples import Example

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from peepsd.cli.source import LiveSource
+from peepsd.asking.source import LiveSource
 from peepsd.core.finding_rules import OLD_REQUEST_S
 from tests.support import keepers
 from tests.support.daemon import Daemon

@@ -8,9 +8,9 @@ import sys
 
 import click
 
+from ..asking.source import Json
 from . import completions, show_answers, show_lists
 from .options import Asking, asking
-from .source import Json
 
 FOUND = 1
 """Exit status: something is wrong. (0: nothing; 2: wrong usage; 3: could not ask.)"""

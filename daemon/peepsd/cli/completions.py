@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .source import Source, open_source
+from ..asking.source import Source, open_source
 
 PATIENCE_S = 1.0
 OFFERED = 100

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 import trio
 
+from ..asking.source import default_url
 from ..core.identity import safe_text
 from ..errors import PeepsError
 from ..feed.client import Connected, Lost, Received, Update, follow
@@ -25,7 +26,6 @@ from ..feed.modes import INTROSPECT, PUSHABLE
 from ..feed.recording import read_file
 from .feed_record import RecordingFile
 from .options import Duration
-from .source import default_url
 
 DEFAULT_REPLAY = "127.0.0.1:8080"
 """Where deployed observer tools look if nobody tells them otherwise."""

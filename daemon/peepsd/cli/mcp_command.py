@@ -2,7 +2,7 @@
 
 import click
 
-from .source import open_source
+from ..asking.source import open_source
 
 
 @click.command()

@@ -13,13 +13,10 @@ from typing import Any
 
 import click
 
+from ..asking.source import CONFIRM_AFTER_S, Json, Source, open_source
 from ..errors import BadRequest
 from . import completions
 from .output import Out, until_nobody_reads
-from .source import Json, Source, open_source
-
-CONFIRM_AFTER_S = 0.5
-"""Between the two looks that tell a deadlock from a moment."""
 
 F = Callable[..., Any]
 

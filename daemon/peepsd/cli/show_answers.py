@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ..asking.source import Json
+from ..asking.source_text import short, source_line
 from ..core.phrases import KIND_WORDS, count, duration
 from .output import Out
-from .source import Json
-from .source_text import short, source_line
 
 RED, YELLOW, GREEN, DIM, BOLD = "bold red", "yellow", "green", "dim", "bold"
 

@@ -5,12 +5,12 @@ Decides columns and their order. Refuses to know where a list came from.
 
 from typing import Any
 
+from ..asking.source import Json
+from ..asking.source_text import short, source_line
 from ..core.phrases import count, duration
 from ..core.roots import ANSWERS
 from .output import Out
 from .show_answers import BOLD, DIM, GREEN, RED, YELLOW, moment, place, title, where
-from .source import Json
-from .source_text import short, source_line
 
 BAR = 30
 ENDINGS = {"timed_out": "timed out", "disconnected": "disconnected", "errors": "failed"}

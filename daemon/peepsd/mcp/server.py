@@ -14,9 +14,8 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-from ..cli.options import CONFIRM_AFTER_S
-from ..cli.source import Json, Source
-from ..cli.source_text import source_around
+from ..asking.source import CONFIRM_AFTER_S, Json, Source
+from ..asking.source_text import source_around
 from ..errors import BadRequest, PeepsError
 from .guide import HELP, INSTRUCTIONS
 

@@ -16,6 +16,9 @@ from ..errors import Ambiguous, BadRequest, ConfigError, NotFound, PeepsError
 DEFAULT_HTTP = "127.0.0.1:9130"
 PATIENCE_S = 90.0
 
+CONFIRM_AFTER_S = 0.5
+"""Between the two looks that tell a deadlock from a moment."""
+
 Json = dict[str, Any]
 Arguments = Mapping[str, Any]
 
