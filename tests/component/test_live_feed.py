@@ -20,6 +20,11 @@ from peepsd.feed.pb import introspection_pb2 as pb
 START_NS = 1_700_000_000_000_000_000
 
 
+def free() -> float:
+    """A CPU clock on which nothing takes any time."""
+    return 0.0
+
+
 def make_feed(bus: Bus | None = None, interval_ms: int = 1_000) -> LiveFeed:
     def now_ns() -> int:
         return START_NS + round(trio.current_time() * 1e9)
@@ -30,6 +35,7 @@ def make_feed(bus: Bus | None = None, interval_ms: int = 1_000) -> LiveFeed:
         Identity("1", "box-1"),
         settings=Settings(interval_ms, 60_000),
         now_ns=now_ns,
+        cpu_clock=free,
     )
 
 
@@ -151,6 +157,7 @@ async def test_r24_states_follow_a_clock_that_is_set_back(
         Registry(),
         Identity("1", "box-1"),
         now_ns=lambda: START_NS + round((trio.current_time() + set_by_s) * 1e9),
+        cpu_clock=free,
     )
     async with trio.open_nursery() as nursery, feed.session() as hub:
         nursery.start_soon(feed.run)
@@ -229,7 +236,7 @@ async def test_a_state_that_cannot_be_made_ends_nothing(
     autojump_clock: trio.testing.MockClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry = Registry()
-    feed = LiveFeed(Bus(), registry, Identity("1", "box-1"))
+    feed = LiveFeed(Bus(), registry, Identity("1", "box-1"), cpu_clock=free)
     async with trio.open_nursery() as nursery, feed.session() as hub:
         nursery.start_soon(feed.run)
         with hub.attached(OBSERVER, None, lambda: None) as observer:
