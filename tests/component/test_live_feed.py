@@ -248,7 +248,7 @@ async def test_a_state_that_cannot_be_made_ends_nothing(
             await trio.sleep(2.5)
             before = hub.latest_state
             registry.disconnect(peer.connection_id)
-            await trio.sleep(1.5)
+            await trio.sleep(3)
             assert hub.latest_state is not before
         nursery.cancel_scope.cancel()
     assert "a State could not be made" in capsys.readouterr().out
