@@ -6,7 +6,7 @@ Decides columns and their order. Refuses to know where a list came from.
 from typing import Any
 
 from ..asking.source import Json
-from ..asking.source_text import short, source_line
+from ..asking.source_text import is_library, short, source_line
 from ..core.phrases import count, duration
 from ..core.roots import ANSWERS
 from .output import Out
@@ -161,9 +161,7 @@ def node(out: Out, answer: Json) -> None:
     if answer["stack"]:
         out.line(("stack, outermost first:", BOLD))
         for frame in answer["stack"]:
-            out.line("  ", frame)
-            if text := source_line(_location_of(frame)):
-                out.line("    | ", (text, "cyan"))
+            _frame(out, frame)
     attrs = {
         key: value
         for key, value in answer["attrs"].items()
@@ -183,6 +181,15 @@ def node(out: Out, answer: Json) -> None:
                 edge["kind"], f"{edge['kind']} from"
             )
             out.line((f"{told} ", YELLOW), title(other), f"   {where(other)}", doubt)
+
+
+def _frame(out: Out, frame: str) -> None:
+    """One frame; what is the program's own stands out."""
+    location = _location_of(frame)
+    shown = frame.replace(location, short(location)) if location else frame
+    out.line("  ", (shown, DIM if is_library(location) else ""))
+    if text := source_line(location):
+        out.line("    | ", (text, DIM if is_library(location) else "cyan"))
 
 
 def _location_of(frame: str) -> str | None:
