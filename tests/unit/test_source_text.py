@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from peepsd.cli.source_text import is_library, short
+from peepsd.asking.source_text import is_library, short
 
 
 @pytest.mark.parametrize(

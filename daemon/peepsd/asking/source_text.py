@@ -22,6 +22,11 @@ def split(location: str | None) -> tuple[str, int] | None:
 _LIBRARIES = re.compile(r".*/(?:site-packages|dist-packages|lib/python3\.\d+)/")
 
 
+def is_library(location: str | None) -> bool:
+    """Whether that place is in an installed library, or in Python's own."""
+    return _LIBRARIES.match(location or "") is not None
+
+
 def short(location: str | None) -> str:
     """ "file:line" as people find it: from here, or from where libraries are."""
     text = _LIBRARIES.sub("", location or "")
