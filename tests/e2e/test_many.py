@@ -4,7 +4,9 @@ import json
 import os
 import sqlite3
 import struct
+from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import pytest
 import trio
 
 from ..support.daemon import Daemon
-from ..support.peers import frame, graph
+from ..support.peers import graph
 
 
-async def peer(address: tuple[str, int], name: str, pid: int, content: Any) -> None:
-    """A seed-only process that answers every request with `content` (a graph's JSON)."""
+async def peer(address: tuple[str, int], name: str, pid: int, pieces: list[bytes]) -> None:
+    """A seed-only process that answers every request with a graph whose JSON are these pieces.
+    They are sent one by one: who copies fifty megabytes for a hundred peers makes those wait
+    that have begun, until they are cut."""
     stream = await trio.open_tcp_stream(*address)
     buffer = bytearray()
     async with stream:
@@ -33,10 +37,15 @@ async def peer(address: tuple[str, int], name: str, pid: int, content: Any) -> N
                     f'{{"type":"graph_reply","snapshot_id":{request["snapshot_id"]},'
                     f'"process":"{name}","pid":{pid},"graph":'
                 )
-                await stream.send_all(frame(head.encode() + content + b"}"))
+                reply = [head.encode(), *pieces, b"}"]
+                await stream.send_all(struct.pack(">I", sum(map(len, reply))))
+                for piece in reply:
+                    await stream.send_all(piece)
 
 
-async def take(daemon: Daemon, count: int, content: Any, timeout_ms: int) -> dict[str, Any]:
+async def take(
+    daemon: Daemon, count: int, content: Callable[[int], list[bytes]], timeout_ms: int
+) -> dict[str, Any]:
     """Connect `count` peers (content: a function of their number), take one snapshot."""
     async with (
         trio.open_nursery() as nursery,
@@ -71,7 +80,7 @@ async def test_three_hundred_processes_all_respond_and_every_row_is_stored(
     daemon: Daemon,
 ) -> None:
     summary = await take(
-        daemon, 300, lambda n: json.dumps(graph(f"svc{n}", 500, 500)).encode(), 60_000
+        daemon, 300, lambda n: [json.dumps(graph(f"svc{n}", 500, 500)).encode()], 60_000
     )
     assert summary["responded"] == summary["requested"] == 300
     assert rows(daemon, "nodes") == 300 * 500
@@ -79,13 +88,19 @@ async def test_three_hundred_processes_all_respond_and_every_row_is_stored(
     assert rows(daemon, "ingest_events") == 0
 
 
-def padded_graph(n: int, megabytes: int) -> bytes:
-    """A graph of a few nodes and many bytes."""
-    content = graph(f"svc{n}", 50, 0)
-    padding = "x" * (megabytes * 1024 * 1024 // 50)
-    for node in content["nodes"]:
-        node["attrs_json"] = json.dumps({"padding": padding})
-    return json.dumps(content).encode()
+def padded_graph(n: int, megabytes: int) -> list[bytes]:
+    """A graph of a few nodes and many bytes, most of which are the same object."""
+    padding = _padding(megabytes * 1024 * 1024 // 50)
+    pieces = [b'{"edges":[],"nodes":[']
+    for i in range(50):
+        head = f'{{"id":"task:svc{n}/{i}","kind":"task","attrs":{{"padding":"'
+        pieces += [head.encode(), padding, b'"}},' if i < 49 else b'"}}]}']
+    return pieces
+
+
+@cache
+def _padding(size: int) -> bytes:
+    return b"x" * size
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")  # noqa: PTH110
@@ -102,10 +117,7 @@ async def test_more_bytes_than_the_budget_wait_their_turn(tmp_path: Path) -> Non
 @pytest.mark.soak
 async def test_a_hundred_processes_answering_fifty_megabytes_each(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--retain-snapshots", "1") as daemon:
-        content = padded_graph(0, 50)
-        summary = await take(
-            daemon, 100, lambda n: content.replace(b"svc0/", f"svc{n}/".encode()), 60_000
-        )
+        summary = await take(daemon, 100, lambda n: padded_graph(n, 50), 60_000)
         assert summary["errors"] == 0
         assert summary["responded"] + summary["timed_out"] == 100
         assert peak_memory_bytes(daemon.process.pid) < 1500 << 20
