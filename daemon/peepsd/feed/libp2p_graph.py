@@ -156,8 +156,8 @@ def _add_connection(graph: _Graph, me: str, own: str, connection: pb.Connection)
         f"connection {number} with {safe_name(connection.peer_id)}",
         {
             "peer_id": connection.peer_id,
-            "status": _name(pb.Status, connection.status),
-            "role": _name(pb.Role, connection.role),
+            "status": _name(_STATUSES, connection.status),
+            "role": _name(_ROLES, connection.role),
             "transport_id": connection.transport_id.hex(),
             "src_multiaddr": endpoints.src_multiaddr,
             "dst_multiaddr": endpoints.dst_multiaddr,
@@ -191,8 +191,8 @@ def _add_stream(graph: _Graph, connection: str, opener: str, stream: pb.Stream) 
         safe_name(stream.protocol),
         {
             "protocol": stream.protocol,
-            "status": _name(pb.Status, stream.status),
-            "role": _name(pb.Role, stream.role),
+            "status": _name(_STATUSES, stream.status),
+            "role": _name(_ROLES, stream.role),
             "open_ts": stream.timeline.open_ts,
             "close_ts": stream.timeline.close_ts,
             "latency_ns": stream.latency_ns,
@@ -234,7 +234,7 @@ def _add_dht(graph: _Graph, me: str, own: str, dht: pb.DHT) -> None:
         graph.edge(own, "touches", node)
         for entry in bucket.peers:
             peer = _add_peer(graph, me, entry.peer_id)
-            status = _name(pb.DHT.PeerInDHT.Status, entry.status)
+            status = _name(_DHT_STATUSES, entry.status)
             about = {"dht_status": status, "age_in_bucket": entry.age_in_bucket}
             graph.nodes[peer]["attrs"].update(_set(about))
             graph.edge(node, "touches", peer)
@@ -246,25 +246,29 @@ def _add_peer(graph: _Graph, me: str, peer_id: str) -> str:
 
 
 def _traffic(traffic: pb.Traffic) -> Attributes:
+    taken, given = traffic.traffic_in, traffic.traffic_out
     return {
-        f"{direction}_{name}": value
-        for direction, gauge in (("in", traffic.traffic_in), ("out", traffic.traffic_out))
-        for name, value in (
-            ("bytes", gauge.cum_bytes),
-            ("packets", gauge.cum_packets),
-            ("bytes_per_s", gauge.inst_bw),
-        )
+        "in_bytes": taken.cum_bytes,
+        "in_packets": taken.cum_packets,
+        "in_bytes_per_s": taken.inst_bw,
+        "out_bytes": given.cum_bytes,
+        "out_packets": given.cum_packets,
+        "out_bytes_per_s": given.inst_bw,
     }
 
 
 def _set(attributes: Attributes) -> Attributes:
     """Without what the node did not say: protobuf cannot tell 0 and empty from absent."""
-    return {name: value for name, value in attributes.items() if value not in (0, "", [], {})}
+    return {name: value for name, value in attributes.items() if value}
 
 
-def _name(enum: Any, number: int) -> str:
+def _names(enum: Any) -> dict[int, str]:
+    return {number: name.lower() for name, number in enum.items()}
+
+
+_STATUSES, _ROLES, _DHT_STATUSES = map(_names, (pb.Status, pb.Role, pb.DHT.PeerInDHT.Status))
+
+
+def _name(names: dict[int, str], number: int) -> str:
     """An enum's name; a number of a later revision as it is."""
-    try:
-        return str(enum.Name(number)).lower()
-    except ValueError:
-        return str(number)
+    return names.get(number) or str(number)
