@@ -210,6 +210,17 @@ async def test_a_refused_upgrade_is_told_in_the_words_of_the_server() -> None:
     assert refused.value.hint == "observers connect to /introspect or /observer"
 
 
+async def test_a_token_that_is_missing_or_wrong_is_asked_for() -> None:
+    async with live_feed(FAST, token="t" * 20) as server:
+        for token in (None, "wrong"):
+            with pytest.raises(FeedUnavailable, match="401: a token is needed") as refused:
+                async with connected(url_of(server), token):
+                    pass
+            assert "--token" in (refused.value.hint or "")
+        async with connected(url_of(server), "t" * 20) as connection:
+            await connection.receive()
+
+
 @pytest.mark.parametrize("body", [b"", b"go away", b"[]", b'{"error": 1}', b"x" * 100_000])
 async def test_a_refusal_of_any_other_server_is_told_with_its_status(body: bytes) -> None:
     async def refuse(stream: trio.SocketStream) -> None:

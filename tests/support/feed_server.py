@@ -74,11 +74,12 @@ class FeedServer:
 
 
 @asynccontextmanager
-async def serving(feed: Feed, port: int = 0) -> AsyncIterator[int]:
+async def serving(feed: Feed, port: int = 0, token: str | None = None) -> AsyncIterator[int]:
     """The port on which this feed is served, guarded as the daemon's."""
     listeners = await server.listen("127.0.0.1", port)
     _, bound = server.bound_address(listeners)
-    app = Guard(Starlette(routes=websocket_routes(feed)), Policy.listening_on("127.0.0.1", bound))
+    policy = Policy.listening_on("127.0.0.1", bound, token=token)
+    app = Guard(Starlette(routes=websocket_routes(feed)), policy)
     serve = partial(server.serve, max_connections=300, grace_s=0.2)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve, app, listeners)
@@ -88,11 +89,14 @@ async def serving(feed: Feed, port: int = 0) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def live_feed(
-    settings: Settings | None = None, limits: Limits | None = None, port: int = 0
+    settings: Settings | None = None,
+    limits: Limits | None = None,
+    port: int = 0,
+    token: str | None = None,
 ) -> AsyncIterator[FeedServer]:
     """A live feed, running."""
     live = FeedServer(settings, limits)
-    async with serving(live.feed, port) as port, trio.open_nursery() as nursery:
+    async with serving(live.feed, port, token) as port, trio.open_nursery() as nursery:
         live.port = port
         nursery.start_soon(live.feed.run)
         yield live

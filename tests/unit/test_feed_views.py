@@ -161,7 +161,7 @@ def test_what_is_shown_of_a_server_that_is_lost_is_old() -> None:
 
 
 def test_losses_and_an_empty_house_are_said() -> None:
-    view, console = make_view()
+    view, console = make_view(60)
     view.update(received(state=pb.State(instant_ts=1)))
     view.update(received(notice=pb.ServerNotice(discarded_events=3)))
     text = drawn(view, console)

@@ -161,7 +161,9 @@ def share_of(lines: int, *, processes: int, spans: int, events: int) -> _Rows:
     return _Rows(max(left if processes <= left else left - 1, 1), spans, events)
 
 
-def _processes(state: pb.State, width: int, rows: int) -> Table:
+def _processes(state: pb.State, width: int, rows: int) -> RenderableType:
+    if not state.subsystems.connections:
+        return Text("nobody is connected", "dim")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("process", no_wrap=True, overflow="ellipsis")
     table.columns[0].max_width = max(width - _OTHER_COLUMNS, 12)
@@ -189,8 +191,6 @@ def _processes(state: pb.State, width: int, rows: int) -> Table:
             size(taken.cum_bytes),
             size(given.cum_bytes),
         )
-    if not ordered:
-        table.add_row(Text("nobody is connected", "dim"))
     if len(ordered) > rows:
         table.add_row(Text(f"and {len(ordered) - rows} more", "dim"))
     return table

@@ -22,6 +22,11 @@ CONNECT_S = 10.0
 _NO_WORD = 1006
 """Never sent: it stands for an end without a word (RFC 6455 section 7.4.1)."""
 _CLOSE_WORDS = {1000: "it is done", 1001: "it is stopping", 1011: "an error of its own"}
+_UNAUTHORIZED = 401
+_REFUSAL_HINTS = {
+    _UNAUTHORIZED: "give the token of that peepsd: PEEPS_TOKEN, or --token",
+    403: "is the path right (/introspect), and does it want a token (PEEPS_TOKEN)?",
+}
 _LARGE_FRAME_BYTES = 128 * 1024
 """From this size on a frame's checksums would hold up everybody else for more than 10 ms."""
 
@@ -129,9 +134,11 @@ def _rejected(name: str, refusal: Rejected) -> FeedUnavailable:
         said = json.loads(refusal.body)
         words, hint = str(said["error"]), said.get("hint")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        words, hint = "", "is this the address of peepsd, or of an introspection server?"
-        if refusal.status in (401, 403):
-            hint = "is the path right (/introspect), and does it want a token (PEEPS_TOKEN)?"
+        words, hint = "", None
+    if not hint and (not words or refusal.status == _UNAUTHORIZED):
+        hint = _REFUSAL_HINTS.get(
+            refusal.status, "is this the address of peepsd, or of an introspection server?"
+        )
     why = f": {safe_text(words, 300)}" if words else ""
     return FeedUnavailable(
         f"{name}: refused with status {refusal.status}{why}",
