@@ -144,7 +144,8 @@ class LoopCut:
         else:
             self.kind = BLOCKED if step is not None and step == self._step else SAMPLED
             self.turn_began_ago_s = self.loop.turn_began_ago(cut)
-        self.ready = self.loop.ready_count()
+        # Asked only of a loop that sleeps: it gives up the interpreter lock for a moment.
+        self.ready = 0 if place is None else self.loop.ready_count()
         part = cut.part()
         part.frames = cut.frames
         self._borrowed = part.borrowed
