@@ -20,15 +20,13 @@ from .cut import BLOCKED, IN_LOOP, PARKED, SAMPLED, Cut, Seen
 from .graph import Graph
 from .pause import no_garbage_collection
 from .signal_handlers import is_from_signal_handler
-from .turns import LongTurns
+from .turns import SteadyTurns
 
 PATIENCE_S = 0.05
 """How long a loop may take to come round and run the cut itself."""
 _LOOK_S, _LOOK_AT_TASK_S = 0.002, 5e-6
 """About how long a look from the agent's thread takes, and how much longer for each task."""
 _SLICE_S = 0.005
-LONG_TURN_S = 0.005
-"""How long the interpreter lock may be kept while frames are held: Python's own interval."""
 _MOST_PATIENCE = 10
 """On a busy machine a loop gets its patience in processor time, up to so many times as long."""
 
@@ -212,7 +210,7 @@ def ask_turning_loops(
     """
     left = []
     asked = []
-    with LongTurns(LONG_TURN_S):
+    with SteadyTurns():
         for loop_cut in cuts:
             if loop_cut.sleeps_on(cut, patience_s):
                 left.append(loop_cut)
@@ -250,7 +248,7 @@ def _without_sleepers(
 ) -> list[LoopCut]:
     """A loop that fell asleep before it met the wish stays asleep: it is looked at instead."""
     still = []
-    with LongTurns(LONG_TURN_S):  # frames are held
+    with SteadyTurns():  # frames are held
         look(cut)
         for loop_cut in asked:
             if loop_cut.sleeps_on(cut, seconds_left) and loop_cut.give_up():

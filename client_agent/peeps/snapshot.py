@@ -17,10 +17,10 @@ from .collectors.base import Collector, LoopCollector
 from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
 from .graph import Graph, Limits, Ref, told_apart
 from .identity import Identity, make_identity
-from .loop_cuts import LONG_TURN_S, LoopCut, ask_turning_loops, build_loops
+from .loop_cuts import LoopCut, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
 from .statics import MISSING, static_get
-from .turns import LongTurns, ShortTurns
+from .turns import LongTurns, ShortTurns, SteadyTurns
 from .versions import why_unsafe, why_unverified
 
 _SWITCH_INTERVALS = (0.02, 0.05, 0.1)
@@ -96,7 +96,7 @@ class Snapshot:
                 loops = cast(LoopCollector, collector).loops(self._cut)
                 loop_cuts.extend(LoopCut(cast(LoopCollector, collector), loop) for loop in loops)
 
-        with LongTurns(LONG_TURN_S):  # frames are held
+        with SteadyTurns():
             self._look(self._cut)
             self._each(collectors, "loops", find)
         self._cut.loops = {loop_cut.loop.ref for loop_cut in loop_cuts}

@@ -11,6 +11,8 @@ from typing import Self
 
 SHORT_TURN_S = 0.0001
 """How soon threads hand over the interpreter lock while a request is answered."""
+STEADY_TURN_S = 0.005
+"""Python's own interval."""
 
 _befores: list[float] = []
 """What was found by those who are inside now, the host's own first."""
@@ -71,6 +73,14 @@ class LongTurns(_Turns):
 
     def _is_wanted(self, before: float) -> bool:
         return before < self._seconds
+
+
+class SteadyTurns(LongTurns):
+    """For moments in which frames of the host are held: whatever a thread drops while another
+    holds its frame is finalised by that other one. Python's own interval makes that rare."""
+
+    def __init__(self) -> None:
+        super().__init__(STEADY_TURN_S)
 
 
 def forget_after_fork() -> None:

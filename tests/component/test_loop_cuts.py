@@ -23,7 +23,7 @@ from peeps.collectors.trio_tasks import TrioTasks
 from peeps.cut import Cut
 from peeps.loop_cuts import LoopCut, ask_turning_loops
 from peeps.pause import no_garbage_collection
-from peeps.turns import LongTurns, ShortTurns
+from peeps.turns import LongTurns, ShortTurns, SteadyTurns
 from tests.support.insides import asyncio_host, look
 from tests.support.waiting import wait_until
 
@@ -512,3 +512,16 @@ def test_looking_leaves_no_frame_objects_behind(new_loop):
         referents = [type(found) for found in gc.get_referents(*made.values())]
     assert types.CodeType in referents
     assert types.FrameType not in referents
+
+
+def test_turns_are_short_while_a_request_is_answered_but_not_while_waiting_or_holding_frames():
+    before = sys.getswitchinterval()
+    with ShortTurns() as answering:
+        assert sys.getswitchinterval() < before
+        with SteadyTurns():
+            assert sys.getswitchinterval() == pytest.approx(0.005)
+        assert sys.getswitchinterval() < 0.001
+        with answering.given_back():
+            assert sys.getswitchinterval() == before
+        assert sys.getswitchinterval() < 0.001
+    assert sys.getswitchinterval() == before

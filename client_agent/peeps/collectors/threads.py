@@ -19,6 +19,7 @@ from typing import Any
 from ..cut import Cut, Holding, Seen
 from ..graph import Graph, Ref
 from ..statics import static_get
+from ..turns import SteadyTurns
 from . import frame_values
 from .code_analysis import analyse
 from .executors import Executors
@@ -62,7 +63,9 @@ class Threads:
         if reason is not None:
             cut.facts.unknown["value stacks of threads"] = reason
         self._waits.load()
-        for code, lasti, is_innermost in _places_of_all_threads():
+        with SteadyTurns():
+            places = _places_of_all_threads()
+        for code, lasti, is_innermost in places:
             analysis = analyse(code)
             analysis.active(code, lasti)
             if is_innermost:
@@ -204,11 +207,12 @@ def _patient_threads(captured: Captured, seen: Seen) -> set[int]:
     }
     natives = {ident: native for ident in doubtful if (native := _native_id(ident, seen))}
     watch = Watch(natives.values())
-    there = {
-        ident
-        for ident, frame in sys._current_frames().items()
-        if ident in doubtful and doubtful[ident].spots[-1] == (id(frame.f_code), frame.f_lasti)
-    }
+    with SteadyTurns():
+        there = {
+            ident
+            for ident, frame in sys._current_frames().items()
+            if ident in doubtful and doubtful[ident].spots[-1] == (id(frame.f_code), frame.f_lasti)
+        }
     still = watch.did_not_run()
     return {ident for ident, native in natives.items() if native in still and ident in there}
 
