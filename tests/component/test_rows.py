@@ -35,8 +35,9 @@ def test_rows_that_clash_are_left_out_and_not_counted(db: sqlite3.Connection) ->
     assert db.execute("SELECT * FROM t").fetchall() == [(1, "a", "1"), (1, "b", "1"), (1, "c", "2")]
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-def test_a_giant_text_is_not_kept(tmp_path: Path) -> None:
+def test_a_giant_text_is_stored_as_text_and_not_kept(tmp_path: Path, is_packed: bool) -> None:
     def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
@@ -45,10 +46,12 @@ def test_a_giant_text_is_not_kept(tmp_path: Path) -> None:
         before = resident_bytes()
         for n in range(2):
             (chunk,) = chunked([(f"id {n}", "x" * (64 * HEAVY_BYTES))], 64 * HEAVY_BYTES)
+            if is_packed:
+                chunk = chunk.as_packed()
             assert TABLE.insert(db, [1], chunk) == 1
             del chunk
         assert resident_bytes() - before < 40 << 20
-        assert db.execute("SELECT id, length(text) FROM t").fetchall() == [
-            ("id 0", 64 * HEAVY_BYTES),
-            ("id 1", 64 * HEAVY_BYTES),
+        assert db.execute("SELECT id, length(text), typeof(text) FROM t").fetchall() == [
+            ("id 0", 64 * HEAVY_BYTES, "text"),
+            ("id 1", 64 * HEAVY_BYTES, "text"),
         ]

@@ -10,37 +10,49 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-Value = str | None
+Value = str | memoryview | None
+"""A text, as such or as UTF-8."""
 
 ROWS: Final = 1024
 HEAVY_BYTES: Final = 1024 * 1024
 """A portion is closed when it has so many; a row that has them by itself is one by itself."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Value]).decode
+_decode = msgspec.msgpack.Decoder(list[str | None]).decode
+_decode_utf8 = msgspec.msgpack.Decoder(list[memoryview | None]).decode
 
 
 class Chunk(Struct, frozen=True, array_like=True):
     """At most ROWS rows, free of duplicates and sorted by key, end to end."""
 
     count: int
-    values: list[Value] = []
+    values: list[str | None] = []
     packed: Raw = Raw(b"\xc0")
     """The values as msgpack, if they are not there themselves."""
     is_heavy: bool = False
-    """Whether it holds more than HEAVY_BYTES."""
+    """Whether it is one row of more than HEAVY_BYTES."""
 
-    def unpacked(self) -> list[Value]:
+    def unpacked(self) -> Sequence[Value]:
         """The values; packed ones are unpacked each time, so that they live no longer than
-        they are used."""
-        return self.values or _decode(self.packed)
+        they are used, and heavy ones are not even copied: they are UTF-8."""
+        if self.values:
+            return self.values
+        return _decode_utf8(self.packed) if self.is_heavy else _decode(self.packed)
 
     def as_packed(self) -> "Chunk":
         """The same, to be sent."""
-        return Chunk(self.count, packed=Raw(_encode(self.values)), is_heavy=self.is_heavy)
+        values: Sequence[str | bytes | None] = self.values
+        if self.is_heavy:
+            values = [value if value is None else value.encode() for value in self.values]
+        return Chunk(self.count, packed=Raw(_encode(values)), is_heavy=self.is_heavy)
 
 
-def chunked(rows: Sequence[Sequence[Value]], size: int) -> list[Chunk]:
+def as_text(value: Value) -> str | None:
+    """The text of a value."""
+    return str(value, "utf-8") if isinstance(value, memoryview) else value
+
+
+def chunked(rows: Sequence[Sequence[str | None]], size: int) -> list[Chunk]:
     """The rows, that hold at most `size` bytes, as chunks."""
     chunks = []
     for start in range(0, len(rows), ROWS):
@@ -55,7 +67,9 @@ def chunked(rows: Sequence[Sequence[Value]], size: int) -> list[Chunk]:
     return chunks
 
 
-def _by_weight(rows: Sequence[Sequence[Value]]) -> Iterator[Sequence[Sequence[Value]]]:
+def _by_weight(
+    rows: Sequence[Sequence[str | None]],
+) -> Iterator[Sequence[Sequence[str | None]]]:
     start = weight = 0
     for end, row in enumerate(rows):
         own = _weight(row)
@@ -66,6 +80,6 @@ def _by_weight(rows: Sequence[Sequence[Value]]) -> Iterator[Sequence[Sequence[Va
     yield rows[start:]
 
 
-def _weight(row: Sequence[Value]) -> int:
+def _weight(row: Sequence[str | None]) -> int:
     """Bytes that the row's texts take at most."""
     return sum(len(value) for value in row if value)

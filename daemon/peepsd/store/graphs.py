@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..core import resolve
-from ..core.chunks import Chunk
+from ..core.chunks import Chunk, as_text
 from ..core.gather import Status
 from ..core.graph_rows import Problem
 from ..core.records import Completion, ProcessRecord, ReplyRecord, Stored
@@ -108,7 +108,7 @@ def store_reply(db: sqlite3.Connection, record: ReplyRecord) -> Stored:
 
 def _taken_nodes(db: sqlite3.Connection, snapshot_id: int, proc_key: str, chunk: Chunk) -> Problem:
     """Which of these ids another process of the snapshot has."""
-    ids = json.dumps(chunk.unpacked()[:: len(NODES.columns)])
+    ids = json.dumps([as_text(value) for value in chunk.unpacked()[:: len(NODES.columns)]])
     count, first = db.execute(_TAKEN_NODES, (snapshot_id, proc_key, ids)).fetchone()
     text = f"{first!r:.300} belongs to another process of this snapshot; the first stays"
     return Problem("duplicate_node", text, count)

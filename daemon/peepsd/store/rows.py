@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from ..core.chunks import Chunk
+from ..core.chunks import Chunk, Value
 
 MAX_ROWS: Final = 1024
 """To a statement. Statements exist for powers of two, so that few are compiled and kept."""
@@ -33,28 +33,31 @@ class Table:
         while start < chunk.count:
             rows = min(MAX_ROWS, 1 << (chunk.count - start).bit_length() - 1)
             part = values[start * width : (start + rows) * width]
-            inserted += db.execute(_insert(self, rows), [*constant, *part]).rowcount
+            sql = _insert(self, rows, chunk.is_heavy)
+            inserted += db.execute(sql, [*constant, *part]).rowcount
             start += rows
         if chunk.is_heavy:
             self._let_go(db, constant, values)
         return inserted
 
     def _let_go(
-        self, db: sqlite3.Connection, constant: Sequence[object], values: Sequence[str | None]
+        self, db: sqlite3.Connection, constant: Sequence[object], values: Sequence[Value]
     ) -> None:
         """A statement keeps what was bound to it last: have it keep something small. The key is
         taken by now, so nothing is inserted."""
         key = [value if value is None or len(value) < 2048 else "" for value in values]
-        db.execute(_insert(self, 1), [*constant, *key])
+        db.execute(_insert(self, 1, True), [*constant, *key])
 
 
 @cache
-def _insert(table: Table, rows: int) -> str:
+def _insert(table: Table, rows: int, is_utf8: bool) -> str:
     constant = [f"?{n}" for n in range(1, len(table.constant) + 1)]
     width = len(table.columns)
 
+    value = "CAST(?{} AS TEXT)" if is_utf8 else "?{}"
+
     def row(first: int) -> str:
-        return ", ".join(constant + [f"?{n}" for n in range(first, first + width)])
+        return ", ".join(constant + [value.format(n) for n in range(first, first + width)])
 
     firsts = range(len(constant) + 1, len(constant) + 1 + rows * width, width)
     return (
