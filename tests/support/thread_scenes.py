@@ -81,6 +81,19 @@ def _held(hold: Callable[[], None], lock: str = "lock") -> set[str]:
     return {f"waiter > lock {lock}", f"lock {lock} > holder"}
 
 
+def _held_inside(
+    manager: Callable[[], contextlib.AbstractContextManager[None]], lock: threading.Lock
+) -> set[str]:
+    """What is seen where a context manager that is no lock holds one."""
+
+    def hold() -> None:
+        with manager():
+            _waiting_for(lock)
+            forever.wait()
+
+    return _held(hold)
+
+
 def held_by_attribute() -> set[str]:
     box = Box()
 
@@ -137,12 +150,7 @@ def held_by_contextmanager() -> set[str]:
         with lock:
             yield
 
-    def hold() -> None:
-        with locked():
-            _waiting_for(lock)
-            forever.wait()
-
-    return _held(hold)
+    return _held_inside(locked, lock)
 
 
 def held_by_contextmanager_finally() -> set[str]:
@@ -156,12 +164,7 @@ def held_by_contextmanager_finally() -> set[str]:
         finally:
             lock.release()
 
-    def hold() -> None:
-        with locked():
-            _waiting_for(lock)
-            forever.wait()
-
-    return _held(hold)
+    return _held_inside(locked, lock)
 
 
 def rlock_by_owner() -> set[str]:
