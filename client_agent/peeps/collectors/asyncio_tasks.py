@@ -57,14 +57,14 @@ class AsyncioTasks:
         self._reader.load(cut)
 
     def loops(self, cut: Cut) -> list[AsyncioLoop]:
-        return running_loops(cut, {id(loop): loop for loop in map(_loop_of, each_task()) if loop})
+        return running_loops(cut, loops_of_tasks())
 
     def capture(self, cut: Cut) -> Tasks:
         """The tasks whose loop does not run, or not on a thread that is known."""
         tasks = Tasks()
         known = {key for kind, key in cut.loops}
         for task in [task for task in all_tasks() if id(task.get_loop()) not in known]:
-            reader = WaitReader(cut, tasks, asyncio.BaseEventLoop.time(_loop_of(task)))
+            reader = WaitReader(cut, tasks, asyncio.BaseEventLoop.time(task.get_loop()))
             chain, shape = self._reader.read(task.get_coro())
             self._one(task, chain, shape, task._fut_waiter, cut, tasks, reader)
         cut.places.adopt(self._reader.codes)
@@ -189,20 +189,36 @@ def all_tasks() -> list[Any]:
 
     Empty since 3.14, which keeps them where Python cannot see: `tasks_of` asks loop by loop.
     """
-    return list(each_task())
-
-
-def each_task() -> Iterator[Any]:
-    """As `all_tasks`, one by one: a task that ends meanwhile is not kept alive by this."""
     if sys.version_info >= (3, 14):
-        return
-    for reference in known_tasks():
-        task = reference()
-        if task is not None and not task.done():
-            yield task
-        del task
-    eager = getattr(sys.modules["asyncio.tasks"], "_eager_tasks", ())
-    yield from (task for task in list(eager) if not task.done())
+        return []
+    found = [
+        task
+        for reference in known_tasks()
+        for task in (reference(),)
+        if task is not None and not task.done()
+    ]
+    return found + [task for task in eager_tasks() if not task.done()]
+
+
+def eager_tasks() -> list[Any]:
+    """Tasks in their first step, from 3.12 on."""
+    return list(getattr(sys.modules["asyncio.tasks"], "_eager_tasks", ()))
+
+
+def loops_of_tasks() -> dict[int, Any]:
+    """The loops of all tasks that are not done, by id. No task is kept alive by this."""
+    if sys.version_info >= (3, 14):
+        return {}
+    found = {
+        id(loop): loop
+        for reference in known_tasks()
+        for task in (reference(),)
+        if task is not None and not task.done()
+        for loop in (task.get_loop(),)
+    }
+    for task in eager_tasks():
+        found[id(task.get_loop())] = task.get_loop()
+    return found
 
 
 def tasks_of(loop: Any) -> list[Any]:
@@ -210,10 +226,6 @@ def tasks_of(loop: Any) -> list[Any]:
     if sys.version_info >= (3, 14):
         return list(asyncio.all_tasks(loop))
     return all_tasks()
-
-
-def _loop_of(task: Any) -> Any:
-    return task.get_loop()
 
 
 def _title(coroutine: Any) -> str:
