@@ -55,9 +55,16 @@ for n in range(3_000_000):
 time.sleep(SLEEP_S)
 """,
 }
+SETTLE = """
+import asyncio, concurrent.futures, resource, socket, subprocess, time
+before = resource.getrusage(resource.RUSAGE_SELF)
+time.sleep(2.0)
+after = resource.getrusage(resource.RUSAGE_SELF)
+print(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+"""
 TIMED = """
 import resource, time
-time.sleep(0.3)  # the agent has connected by now
+time.sleep(1.5)  # the agent has connected and loaded what it needs by now
 before = resource.getrusage(resource.RUSAGE_SELF)
 {work}
 after = resource.getrusage(resource.RUSAGE_SELF)
@@ -83,7 +90,9 @@ def run(program: str, env: dict[str, str], version: str) -> float:
 
 def idle(name: str, rounds: int, sleep_s: float, version: str) -> None:
     """One row: CPU with and without, alternating."""
-    program = TIMED.format(work=WORK[name].replace("SLEEP_S", str(sleep_s)))
+    program = SETTLE
+    if name in WORK:
+        program = TIMED.format(work=WORK[name].replace("SLEEP_S", str(sleep_s)))
     with FakeDaemon() as daemon:
         pairs = []
         for n in range(rounds):
@@ -141,7 +150,7 @@ def main() -> None:
     version = next((a for a in sys.argv[1:] if a in guests.VERSIONS), guests.OWN)
     print(f"Python {version}; CPU milliseconds, medians; with the agent connected and not asked\n")
     print("| work | without | with | ratio (median of pairs) |\n| --- | --: | --: | --: |")
-    for name in WORK:
+    for name in [*WORK, "connecting and loading, once"]:
         idle(name, 3 if quick else 11, 1.0 if quick else 10.0, version)
     start_up(20 if quick else 200, version)
 
