@@ -2,9 +2,9 @@
 
 Decides nothing about graphs (snapshot.py), bytes (daemon_session.py, serialise.py) and sockets
 (link.py). What it promises its host: no exception and no print ever leave it, it waits in one
-system call while nobody asks (and looks every 30 s whether its descriptors are still its own), and
-it ends silently with the interpreter. It is a bare thread of `_thread`, so that
-`threading.enumerate()` and `active_count()` are what they were without it.
+system call while nobody asks (and looks every 30 s whether its descriptors are still its own, and
+what the host has loaded), and it ends silently with the interpreter. It is a bare thread of
+`_thread`, so that `threading.enumerate()` and `active_count()` are what they were without it.
 """
 
 import contextlib

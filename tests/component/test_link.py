@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from peeps.link import connect
+from peeps.collectors.socket_table import own_socket_inodes
+from peeps.link import connect, own_inodes
 from peeps.waker import Waker, file_id
 
 
@@ -34,6 +35,18 @@ def test_bytes_go_both_ways(listener, waker):
     peer.close()
     assert link.receive(10) == b""
     link.close()
+
+
+def test_its_socket_is_not_among_those_of_the_host(listener, waker):
+    link = connect(listener.getsockname(), 10, waker)
+    peer, _ = listener.accept()
+    inode = os.fstat(link.fileno()).st_ino
+    found = own_socket_inodes(10.0)
+    assert os.fstat(peer.fileno()).st_ino in found
+    assert inode not in found
+    link.close()
+    assert inode not in own_inodes, "the number may be somebody else's soon"
+    peer.close()
 
 
 def test_what_the_host_opened_under_its_number_is_left_alone(listener, waker):

@@ -363,3 +363,16 @@ def test_guest_mode_is_seen_although_no_frame_shows_it():
     host.join(30)
     names = {node["attrs"]["coroutine"] for node in view.of_kind("task")}
     assert any(name.endswith("cancellable") for name in names)
+
+
+def test_the_socket_by_which_trio_wakes_itself_is_no_connection():
+    async def main(nursery):
+        start(nursery, trio.sleep_forever, name="sleeps")
+
+    with trio_host(main):
+        view = look()
+    waker = view.find("<TrioToken.run_sync_soon task>")
+    assert not [
+        edge for edge in view.edges if edge["dst"] == waker["id"] and "socket" in edge["src"]
+    ]
+    assert "socket" not in [node["kind"] for node in view.out(waker)]
