@@ -366,6 +366,8 @@ def test_an_old_request_is_told_at_both_ends(tmp_path: Path) -> None:
         (None, {}, {"quiet_s": 42.0}, "has waited for at least 42 s for task 'serve'"),
         (None, {}, {"quiet_s": 4.0}, None),
         (None, {}, {"quiet_s": 42.0, "accepted": True}, None),  # waits for the next request
+        (None, {}, {"quiet_s": 42.0, "received_last": True}, None),  # waits for news
+        (None, {}, {"quiet_s": 42.0, "received_last": False}, "at least 42 s"),
         (60, {"quiet_s": 1.0}, {"quiet_s": 61.0}, "at least 61 s"),
         (60, {"quiet_s": 1.0}, {"quiet_s": 61.0, "accepted": True}, "at least 60 s"),
         (60, {}, {"quiet_s": 0.1}, None),  # something has just moved

@@ -76,6 +76,17 @@ def test_silence_is_counted_until_something_moves(connection: Connection) -> Non
     assert ask(connection.pair)[connection.pair].quiet_s < quiet
 
 
+def test_who_has_spoken_last(connection: Connection) -> None:
+    connection.near.sendall(b"question")
+    connection.far.recv(100)
+    time.sleep(0.05)  # the kernel's clock has steps of some milliseconds
+    connection.far.sendall(b"answer")
+    connection.near.recv(1, socket.MSG_PEEK)
+    found = ask(connection.pair, connection.back)
+    assert found[connection.pair].received_last
+    assert not found[connection.back].received_last
+
+
 def test_one_that_has_gone_costs_only_itself(connection: Connection) -> None:
     gone = Connection("127.0.0.1")
     gone.close()
@@ -124,8 +135,8 @@ def an_info(size: int) -> bytes:
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        (280, Progress(100, 50, 4.2)),  # all that were sent, without those sent again
-        (192, Progress(90, 50, 4.2)),  # an older kernel: those that were confirmed
+        (280, Progress(100, 50, 4.2, True)),  # all that were sent, without those sent again
+        (192, Progress(90, 50, 4.2, True)),  # an older kernel: those that were confirmed
         (104, None),  # an old one counts no bytes
         (0, None),
     ],
@@ -142,6 +153,6 @@ def test_answers_are_read_with_care() -> None:
     assert parse_answer(refused) == (5, errno.ENOENT)
     head = struct.pack("=IHHII", 16 + 72 + 4 + 280, 20, 0, 3, 0) + bytes(72)
     whole = head + struct.pack("=HH", 284, 2) + an_info(280)
-    assert parse_answer(whole) == (3, Progress(100, 50, 4.2))
+    assert parse_answer(whole) == (3, Progress(100, 50, 4.2, True))
     assert parse_answer(whole[:100]) == (3, None)
     assert parse_answer(head + struct.pack("=HH", 0, 9)) == (3, None)

@@ -25,7 +25,7 @@ def start_pair(stack: ExitStack, daemon: Daemon, name: str) -> None:
         return stack.enter_context(Guest([PROGRAM, *arguments], daemon.dashboard, env=env))
 
     port = start("server", name).wait_for_line("port").split()[1]
-    start("client", port).wait_for_line("asking")
+    start("client", name, port).wait_for_line("asking")
 
 
 def old_requests(source: LiveSource, snapshot_id: int) -> list[dict[str, Any]]:
@@ -35,7 +35,8 @@ def old_requests(source: LiveSource, snapshot_id: int) -> list[dict[str, Any]]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux counts what goes over a connection")
 def test_a_busy_connection_is_no_old_request_and_a_stuck_one_is(tmp_path: Path) -> None:
-    """Both ends of either are where they were before, and what they wait for is the same."""
+    """Both ends of either are where they were before, and what they wait for is the same; a
+    connection over which there is no news is none either."""
     with (
         ExitStack() as stack,
         Daemon(tmp_path) as daemon,
@@ -46,7 +47,8 @@ def test_a_busy_connection_is_no_old_request_and_a_stuck_one_is(tmp_path: Path) 
         daemon.jump()
         began = time.monotonic()
         start_pair(stack, daemon, "stuck")
-        wait_for_connections(daemon.url, 4)
+        start_pair(stack, daemon, "news")
+        wait_for_connections(daemon.url, 6)
         wait_until(lambda: time.monotonic() > began + OLD_REQUEST_S + 2, "requests to be old")
         (finding,) = wait_until(
             lambda: old_requests(source, daemon.jump()["snapshot_id"]), "the stuck one to be told"

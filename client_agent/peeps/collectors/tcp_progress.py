@@ -45,6 +45,8 @@ class Progress(NamedTuple):
     bytes_received: int
     quiet_s: float
     """For how long no data has gone either way."""
+    received_last: bool
+    """The other end has spoken since this one did: no question of ours is open."""
 
 
 def ask(pairs: Sequence[Pair], within_s: float) -> tuple[dict[Pair, Progress], str | None]:
@@ -148,4 +150,5 @@ def parse_info(info: bytes) -> Progress | None:
         sent = total - again
     (since_sent,) = struct.unpack_from("=I", info, _LAST_SENT)
     (since_received,) = struct.unpack_from("=I", info, _LAST_RECEIVED)
-    return Progress(sent, received, min(since_sent, since_received) / 1000)
+    quiet_s = min(since_sent, since_received) / 1000
+    return Progress(sent, received, quiet_s, since_received < since_sent)

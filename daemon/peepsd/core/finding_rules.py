@@ -299,9 +299,11 @@ def _ends_soon(snapshot: SnapshotGraph, root: RootInfo) -> bool:
 
 def _old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     """A request whose two ends wait at the same place since a snapshot long ago, or over whose
-    connection nothing has gone for long. Whoever took the connection waits for the next request."""
+    connection nothing has gone for long. Whoever took the connection waits for the next request,
+    and whom the other end has told something since waits for news."""
     quiet = row["quiet_s"] if isinstance(row["quiet_s"], (int, float)) else None
-    since = max(row["seconds"], quiet if quiet is not None and not row["accepted"] else 0.0)
+    asks = quiet is not None and not row["accepted"] and not row["received_last"]
+    since = max(row["seconds"], quiet if asks else 0.0)
     if since < OLD_REQUEST_S or (quiet is not None and quiet < OLD_REQUEST_S):
         return None
     if snapshot.graph.index[row["caller_id"]] in snapshot.stuck:

@@ -286,7 +286,9 @@ SELECT c.id AS caller_id, {NAME.format("c")} AS caller, c.proc_key AS caller_pro
        (SELECT {attr("k", "quiet_s")} FROM nodes k
          WHERE k.snapshot_id = n.snapshot_id AND k.id = n.dst_id) AS quiet_s,
        (SELECT {attr("k", "accepted")} FROM nodes k
-         WHERE k.snapshot_id = n.snapshot_id AND k.id = n.dst_id) AS accepted
+         WHERE k.snapshot_id = n.snapshot_id AND k.id = n.dst_id) AS accepted,
+       (SELECT {attr("k", "received_last")} FROM nodes k
+         WHERE k.snapshot_id = n.snapshot_id AND k.id = n.dst_id) AS received_last
   FROM edges n
   JOIN nodes c ON c.snapshot_id = n.snapshot_id AND c.id = n.src_id
   JOIN edges m ON m.snapshot_id = n.snapshot_id AND m.src_id = n.dst_id AND m.kind = 'needs'
