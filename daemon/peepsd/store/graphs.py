@@ -47,8 +47,8 @@ _SELECT_UNRESOLVED = " UNION ALL ".join(
     f"""
 SELECT src_id, dst_id, kind, e.attrs_json, '{side}'
 FROM temp.open_edges CROSS JOIN edges e USING (snapshot_id, src_id, dst_id, kind)
-WHERE snapshot_id = ?1
-  AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.snapshot_id = ?1 AND n.id = {side}_id)"""
+WHERE snapshot_id = ?
+  AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.snapshot_id = e.snapshot_id AND n.id = {side}_id)"""
     for side in ("dst", "src")
 )
 # The id of a socket is its two addresses and tells no process. Whose it was in a snapshot shortly
@@ -57,12 +57,12 @@ _FIND_OWNERS = """
 UPDATE unresolved_edges AS u
    SET referenced_proc_key = p.proc_key, reason = 'process_' || p.status
   FROM snapshot_processes p
- WHERE u.snapshot_id = ?1 AND u.missing_side = 'dst' AND u.referenced_proc_key IS NULL
+ WHERE u.snapshot_id = :snapshot AND u.missing_side = 'dst' AND u.referenced_proc_key IS NULL
    AND u.dst_id >= 'socket:' AND u.dst_id < 'socket;'
-   AND p.snapshot_id = ?1 AND p.status <> 'responded'
+   AND p.snapshot_id = :snapshot AND p.status <> 'responded'
    AND p.proc_key = (
      SELECT n.proc_key FROM snapshots s JOIN nodes n ON n.snapshot_id = s.snapshot_id
-      WHERE s.snapshot_id < ?1 AND s.snapshot_id >= ?1 - 20 AND n.id = u.dst_id
+      WHERE s.snapshot_id < :snapshot AND s.snapshot_id >= :snapshot - 20 AND n.id = u.dst_id
       ORDER BY s.snapshot_id DESC LIMIT 1)"""
 _FETCH = 2000
 
@@ -117,7 +117,7 @@ def _taken_nodes(db: sqlite3.Connection, snapshot_id: int, proc_key: str, chunk:
 def store_unresolved(db: sqlite3.Connection, end: Completion) -> int:
     """Put on record why edges have no other end; returns how many there are."""
     total = 0
-    cursor = db.execute(_SELECT_UNRESOLVED, (end.snapshot_id,))
+    cursor = db.execute(_SELECT_UNRESOLVED, (end.snapshot_id, end.snapshot_id))
     while rows := cursor.fetchmany(_FETCH):
         unresolved = []
         for src, dst, kind, attrs, side in rows:
@@ -126,7 +126,7 @@ def store_unresolved(db: sqlite3.Connection, end: Completion) -> int:
         db.executemany(_INSERT_UNRESOLVED, unresolved)
         total += len(unresolved)
     if total and any(status is not Status.RESPONDED for status in end.statuses.values()):
-        db.execute(_FIND_OWNERS, (end.snapshot_id,))
+        db.execute(_FIND_OWNERS, {"snapshot": end.snapshot_id})
     forget_open_edges(db, end.snapshot_id)
     return total
 
