@@ -13,6 +13,7 @@ from ..awaitables import (
     CODE_AT,
     AsyncGenerator,
     Coroutine,
+    Generator,
     Link,
     argument,
     argument_index,
@@ -114,6 +115,14 @@ class ChainReader:
             inner = current.cr_await
             chain.append(current)
             key.append(words[(id(current) >> 3) + at])
+            current = inner
+        if type(current) is Generator:  # as all chains of trio end, by the same rule
+            if not current.gi_suspended:
+                inner = None
+            else:
+                inner = current.gi_yieldfrom
+                chain.append(current)
+                key.append(words[(id(current) >> 3) + at])
             current = inner
         if current is not None and type(current) is not self._end:
             if type(current).__name__ == "FutureIter":
