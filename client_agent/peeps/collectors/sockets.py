@@ -204,8 +204,7 @@ class Sockets:
         mine: Sequence[socket_table.KernelSocket],
         graph: Graph,
     ) -> None:
-        """Of the connections that somebody waits for or serves first; there may not be time for
-        all."""
+        """Those in use first: there may not be time for all."""
         used = [
             self._resolver.pair(handle)
             for sighting in list(captured.values())
@@ -302,9 +301,8 @@ class Sockets:
 
     def _told(self, pair: Pair) -> dict[str, Any]:
         progress = self._progress.get(pair)
-        told: dict[str, Any] = progress._asdict() if progress is not None else {}
         is_accepted = pair.family == "tcp" and pair.local.port in self._listening
-        return told | {"accepted": is_accepted or None}
+        return (progress._asdict() if progress else {}) | {"accepted": is_accepted or None}
 
 
 def _build_listener(graph: Graph, node: str, handle: Handle | None) -> None:
