@@ -82,6 +82,7 @@ class LoopCut:
                     raise
                 self.problem = type(exc).__name__
             finally:
+                part.borrowed.clear()  # here, in the loop's own thread
                 done.release()
 
         self._take_back = self.loop.ask(work)

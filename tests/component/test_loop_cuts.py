@@ -354,6 +354,7 @@ class FakeLoop:
 
     def ask(self, work, *, is_quick=False):
         self.asked += 1
+        self.work = work  # as a loop's handle does
         if self._turns:
             work()
         return lambda: None
@@ -406,6 +407,23 @@ def test_a_loop_that_woke_up_in_the_middle_of_a_look_may_take_its_cut_itself():
     assert loop_cut.woke_up
     assert ask_turning_loops([loop_cut], cut, lambda cut: None) == []
     assert (loop_cut.kind, loop_cut.atomic, loop_cut.captured) == ("in_loop", True, "captured")
+
+
+def test_a_loop_lets_go_itself_of_what_its_cut_held():
+    class Thing:
+        pass
+
+    class Borrowing(FakeCollector):
+        def capture_loop(self, loop, cut):
+            thing = Thing()
+            self.reference = weakref.ref(thing)
+            cut.borrowed.append([thing])
+
+    collector = Borrowing()
+    loop_cut = LoopCut(collector, FakeLoop(places=[None], turns=True))
+    assert ask_turning_loops([loop_cut], Cut(), lambda cut: None) == []
+    assert loop_cut.kind == "in_loop"
+    assert collector.reference() is None
 
 
 def test_a_loop_whose_own_cut_fails_is_looked_at():
