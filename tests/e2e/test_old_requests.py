@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peepsd.asking.source import LiveSource
-from peepsd.core.finding_rules import OLD_REQUEST_S
+from peepsd.core.request_rules import OLD_REQUEST_S
 from tests.support import keepers
 from tests.support.daemon import Daemon
 from tests.support.guests import Guest

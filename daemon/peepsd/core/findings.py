@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from . import answers
 from .answer_shapes import DeadlockInfo
-from .finding_rules import LASTING, PASSING, RULES, SEVERITIES, Finding, Row, judged_confidence
+from .finding import LASTING, PASSING, SEVERITIES, Finding, Row, judged_confidence
+from .finding_rules import RULES
 from .snapshot_graph import SnapshotGraph
 
 Rows = Mapping[str, Sequence[Row]]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from . import answers, roots, waits
 from .answer_shapes import BlockerInfo, NodeInfo, RootInfo, Step, Why
-from .finding_rules import SEVERITIES, Finding
+from .finding import SEVERITIES, Finding
 from .snapshot_graph import SnapshotGraph
 
 TRIED = 200
