@@ -11,6 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from peepsd.store import questions
 from peepsd.store.schema import SCHEMA_VERSION, schema_sql
 
 SECOND = 1_000_000_000
@@ -192,3 +195,8 @@ def write_story(path: Path, snapshots: Iterable[int] = (1, 2)) -> Path:
     )
     db.close()
     return path
+
+
+def ask(path: Path, question: str, **args: Any) -> Any:
+    """The answer to a question about a file."""
+    return orjson.loads(questions.answer(str(path), question, args))
