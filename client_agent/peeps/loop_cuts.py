@@ -212,6 +212,7 @@ def ask_turning_loops(
     left = []
     asked = []
     with SteadyTurns():
+        look(cut)
         for loop_cut in cuts:
             if loop_cut.sleeps_on(cut, patience_s):
                 left.append(loop_cut)

@@ -61,7 +61,8 @@ class Snapshot:
         if why_unverified():
             self._cut.facts.unknown["insides"] = str(why_unverified())
         self._each(collectors, "prepare", lambda c: c.prepare(self._cut))
-        captured, loop_cuts = self._capture(collectors)
+        with SteadyTurns():
+            captured, loop_cuts = self._capture(collectors)
         with ShortTurns():
             self._build_graph(captured, loop_cuts)
         return self.graph
@@ -99,6 +100,7 @@ class Snapshot:
         with SteadyTurns():
             self._look(self._cut)
             self._each(collectors, "loops", find)
+            self._cut.close()
         self._cut.loops = {loop_cut.loop.ref for loop_cut in loop_cuts}
         left = ask_turning_loops(loop_cuts, self._cut, self._look)
         captured = self._look_from_here(collectors, left, loop_cuts)
@@ -115,7 +117,6 @@ class Snapshot:
         """
         for attempt, switch_interval in enumerate(_SWITCH_INTERVALS):
             if attempt:
-                self._look(self._cut)
                 woken = [loop_cut for loop_cut in left if loop_cut.woke_up]
                 left = [loop_cut for loop_cut in left if not loop_cut.woke_up]
                 left += ask_turning_loops(woken, self._cut, self._look)

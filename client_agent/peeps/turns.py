@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from . import unpatched
+
 SHORT_TURN_S = 0.0001
 """How soon threads hand over the interpreter lock while a request is answered."""
 STEADY_TURN_S = 0.005
@@ -70,6 +72,13 @@ class ShortTurns(_Turns):
 
 class LongTurns(_Turns):
     """Holds the interpreter lock a little longer, for a retry of a look that did not hold."""
+
+    def __enter__(self) -> Self:
+        if sys.getswitchinterval() < 2 * SHORT_TURN_S:
+            # Who waits already does so by the short interval, and would interrupt soon: let them
+            # in now. Who had to hand the lock back is awake again only after the next line.
+            unpatched.sleep(0)
+        return super().__enter__()
 
     def _is_wanted(self, before: float) -> bool:
         return before < self._seconds

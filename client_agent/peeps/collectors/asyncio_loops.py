@@ -22,7 +22,6 @@ from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
 from ..statics import MISSING, static_get, static_path
-from ..turns import ShortTurns
 from .frame_values import View
 from .library_frames import variable
 
@@ -158,12 +157,11 @@ class AsyncioLoop:
             self._was_watched = True
             thread = cut.threads.get(self.ident)
             native_id = thread.native_id if thread is not None else None
-            with ShortTurns():  # each of this gives up the interpreter lock
-                for _ in range(_WATCHES):
-                    unpatched.sleep(_WATCH_S)
-                    # On a busy machine a thread may use no time because it gets none.
-                    if thread_cpu_ns(self.ident) != used or is_runnable(native_id):
-                        return None
+            for _ in range(_WATCHES):
+                unpatched.sleep(_WATCH_S)
+                # On a busy machine a thread may use no time because it gets none.
+                if thread_cpu_ns(self.ident) != used or is_runnable(native_id):
+                    return None
         # Processor time may be told in coarse steps; what tasks wait for is exact.
         return (id(frame), frame.f_lasti, used, waits_signature())
 
