@@ -7,6 +7,7 @@ STAMP  := $(VENV)/.installed
 .PHONY: demo test soak e2e check format proto bench clean
 
 $(STAMP): pyproject.toml
+	@echo "setting up $(VENV) (once; a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@

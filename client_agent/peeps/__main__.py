@@ -14,10 +14,10 @@ in every Python process that has PEEPS_DASHBOARD set; this is for when it is mer
 
 
 def main() -> None:
-    """Run what the command line names. Exits with 2 if it names nothing."""
+    """Run what the command line names. Exits with 2 if it names nothing that can be run."""
     words = sys.argv[1:]
-    if not words or words[0] in ("-h", "--help") or (words[0] == "-m" and len(words) < 2):
-        asked = bool(words) and words[0] in ("-h", "--help")
+    if not _names_a_program(words):
+        asked = words[:1] in (["-h"], ["--help"])
         (sys.stdout if asked else sys.stderr).write(USAGE)
         raise SystemExit(0 if asked else 2)
     from . import start
@@ -30,11 +30,21 @@ def main() -> None:
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         return
     script = words[0]
+    if not os.path.exists(script):  # noqa: PTH110
+        sys.stderr.write(f"python -m peeps: there is no file {script!r}\n")
+        raise SystemExit(2)
     start(_chosen_name(script.rpartition("/")[2].removesuffix(".py")))
     sys.argv = words
     # As `python script.py` does, the script's directory takes the working directory's place.
     sys.path[0] = os.path.dirname(os.path.realpath(script))  # noqa: PTH120
     runpy.run_path(script, run_name="__main__")
+
+
+def _names_a_program(words: list[str]) -> bool:
+    if words[:1] == ["-m"]:
+        return len(words) > 1
+    # Of Python's own options there is none but -m; what begins with a dash is no script then.
+    return bool(words) and not words[0].startswith("-")
 
 
 def _chosen_name(fallback: str) -> str:

@@ -145,7 +145,7 @@ class Agent:
         try:
             self._serve()
         except (OSError, WireError) as exc:
-            self.last_error = f"connection lost: {type(exc).__name__}"
+            self.last_error = f"connection lost: {in_words(exc)}"
         except Exception as exc:  # out of memory, or a bug: the daemon shall not wait for us
             self.last_error = f"connection given up: {describe_error(exc)}"
         if self._leave:
@@ -172,7 +172,7 @@ class Agent:
             )
             self._send([self._session.greeting()])
         except (OSError, UnicodeError) as exc:
-            self.last_error = f"cannot connect: {getattr(exc, 'strerror', None) or exc!r}"[:200]
+            self.last_error = f"cannot connect: {in_words(exc)}"
             self._disconnect()
             return False
         self.state = CONNECTED
@@ -265,6 +265,11 @@ class Agent:
         self._pending = []
         if self.state == CONNECTED:
             self.state = CONNECTING
+
+
+def in_words(exc: Exception) -> str:
+    """The sentence of an error of the connection: the system's, or the protocol's."""
+    return (getattr(exc, "strerror", None) or str(exc) or repr(exc))[:200]
 
 
 def _host_name() -> str:

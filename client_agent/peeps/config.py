@@ -55,7 +55,7 @@ def parse_address(text: str) -> Address:
     if text.startswith("/"):
         return text
     hint = f"PEEPS_DASHBOARD={text!r} is no address; write host:port, such as 127.0.0.1:9119"
-    if "://" in text:
+    if "://" in text or text.isdigit():  # a port alone: no host is called that
         raise ConfigError(hint)
     host, colon, port_text = text.rpartition(":")
     is_bare_v6 = text.count(":") > 1 and not text.startswith("[")

@@ -220,7 +220,8 @@ class Snapshot:
         kind, key = described.ref
         other_kind = "rx" if kind == "tx" else "tx"
         other = self.graph.id(other_kind, key)
-        label = None if self.graph.has(other) else "the other end"
+        end = "a receiving end" if other_kind == "rx" else "a sending end"
+        label = None if self.graph.has(other) else end
         self.graph.node(other_kind, key, label=label, **described.attrs)
         self.graph.edge(node, other, "needs", relation="other_end")
 

@@ -1,5 +1,6 @@
 """The agent inside this process, against a daemon of plain sockets."""
 
+import errno
 import threading
 import time
 
@@ -7,6 +8,8 @@ import pytest
 
 import peeps
 from peeps import _api, unpatched
+from peeps.agent_thread import in_words
+from peeps.wire.errors import FrameLengthError
 from tests.support.raw_daemon import RawDaemon
 from tests.support.waiting import wait_until
 
@@ -213,6 +216,19 @@ def test_a_bad_address_leaves_it_off_with_a_reason(address):
     assert not peeps.start("orders", dashboard=address)
     assert peeps.status()["state"] == "off"
     assert "127.0.0.1:9119" in peeps.status()["reason"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FrameLengthError(0, 9), "empty frame; a frame holds 1 to 9 bytes"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), None),
+        (TimeoutError("timed out"), "timed out"),
+        (OSError(), "OSError()"),
+    ],
+)
+def test_what_ended_a_connection_is_told_in_a_sentence(error, words):
+    assert in_words(error) == (words or "Connection reset by peer")
 
 
 def test_nobody_there_is_a_reason_and_no_more():

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from peepsd.cli import commands, data_commands
+from peepsd.cli import commands, data_commands, running
 from peepsd.cli.output import safe
 from tests.support.answers_db import SnapshotBuilder, new_database, write_story
 
@@ -151,6 +151,27 @@ def test_without_a_daemon_it_says_what_to_do(capsys: pytest.CaptureFixture[str])
     assert "start one with `peepsd`" in err
 
 
+@pytest.mark.parametrize(
+    "url", ["localhost:abc", "http://[::1", "http://", "ftp://x:1", "127.0.0.1:70000"]
+)
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_what_is_no_address_is_wrong_usage_and_no_finding(
+    url: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = peeps(capsys, "--url", url, "deadlocks", *more)
+    assert (status, out) == (2, "")
+    assert "is no address of a daemon" in err
+    assert "write host:port, such as 127.0.0.1:9130" in err
+
+
+def test_a_malformed_variable_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PEEPS_HTTP", "garbage")
+    status, _, err = peeps(capsys, "why")
+    assert (status, "garbage" in err, "PEEPS_HTTP" in err) == (2, True, True)
+
+
 @pytest.mark.parametrize("words", [["jump"], ["connections"], ["record-snapshots"]])
 def test_what_needs_a_daemon_says_so(
     words: list[str], story: str, capsys: pytest.CaptureFixture[str]
@@ -203,6 +224,33 @@ def test_run_says_what_cannot_be_run(tmp_path: Path, capsys: pytest.CaptureFixtu
     nothing.chmod(0o755)
     status, _, err = peeps(capsys, "run", "--", str(nothing))
     assert (status, err) == (3, f"peeps: cannot run {nothing}: Exec format error\n")
+
+
+@pytest.mark.parametrize("first", [["run"], ["--db", "unused", "run"]])
+def test_run_is_the_same_with_and_without_the_table_of_commands(first: list[str]) -> None:
+    shell = ["sh", "-c", 'echo "$PEEPS_PROCESS_NAME $PEEPS_DASHBOARD $*"', "x", "--name", "y"]
+    words = ["--dashboard=h:1", "--name", "orders", "--", *shell]
+    command = [sys.executable, "-m", "peepsd.cli", *first, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "orders h:1 --name y\n", "")
+
+
+@pytest.mark.parametrize("words", [[], ["--nonsense", "x"]])
+def test_run_without_a_command_is_wrong_usage(words: list[str]) -> None:
+    command = [sys.executable, "-m", "peepsd.cli", "run", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, running.USAGE)
+
+
+def test_the_help_of_run_is_that_of_the_table_of_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    running.main(["--help"])
+    plain = " ".join(capsys.readouterr().out.split())
+    table = " ".join(peeps(capsys, "run", "--help")[1].split())
+    for part in (running.WHAT, running.MORE, running.DASHBOARD_HELP, running.NAME_HELP):
+        assert part in plain
+        assert part in table
 
 
 def offered(*words: str) -> tuple[list[str], str]:

@@ -35,6 +35,21 @@ def test_a_loop_blocked_by_one_task_is_one_finding(tmp_path: Path) -> None:
     assert sorted(found) == ["foreign", "spin"]
 
 
+def test_a_channel_without_a_buffer_is_no_full_queue(tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    s.node("task:send", "p-1", "send", state="waiting")
+    s.node("tx:c", "p-1", "metrics", capacity=0, occupancy=0)
+    s.edge("task:send", "tx:c")
+    db.close()
+    found = ask(tmp_path / "d.sqlite", "check")["findings"]
+    (finding,) = [f for f in found if f["kind"] == "full-queue"]
+    assert finding["title"] == "Nobody receives at a rendezvous"
+    assert "has no buffer (capacity 0): 1 waits to hand something over" in finding["sentence"]
+    assert "full" not in finding["sentence"]
+
+
 def test_check_ranks_and_confirms(story: Path) -> None:
     once = ask(story, "check")
     twice = ask(story, "check", snapshot_id=2, confirm_with=1)

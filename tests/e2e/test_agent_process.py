@@ -90,6 +90,18 @@ def test_a_program_run_by_the_module_is_as_if_python_ran_it(python, tmp_path, da
         assert found == expected if args[0] != "-m" else '["a", "-b"], "__main__"' in found
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["-c", "1"], "usage:"), (["-x"], "usage:"), (["none.py"], "there is no file 'none.py'")],
+)
+def test_the_module_says_what_it_cannot_run(words, said, tmp_path):
+    command = [sys.executable, "-m", "peeps", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @PYTHONS
 def test_forks_are_silent_and_every_child_has_its_own_agent(python, tmp_path, daemon):
     source = """

@@ -66,6 +66,15 @@ def test_without_the_extra_a_command_says_what_to_install(
     assert "Traceback" not in done.stderr
 
 
+def test_the_agent_alone_can_run_a_program(wheel: Path, tmp_path: Path) -> None:
+    bare = install(tmp_path, wheel, borrow=False)
+    code = "import os; print(os.environ['PEEPS_DASHBOARD'])"
+    words = ["run", "--dashboard", "127.0.0.1:1", "--", str(bare / "python"), "-c", code]
+    done = run(bare / "peeps", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "127.0.0.1:1\n", "")
+    assert "Usage: peeps run" in run(bare / "peeps", "run", "--help", cwd=tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "said"),
     [

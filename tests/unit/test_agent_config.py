@@ -21,7 +21,7 @@ def test_addresses(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["host:port", "host:0", "host:70000", "http://127.0.0.1:9119", "1:2x"]
+    "text", ["9119", "host:port", "host:0", "host:70000", "http://127.0.0.1:9119", "1:2x"]
 )
 def test_a_bad_address_is_an_error_that_shows_a_good_one(text):
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:9119"):

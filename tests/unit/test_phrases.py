@@ -24,6 +24,11 @@ def test_a_long_circle_still_closes() -> None:
     assert phrases.cycle_sentence(tasks(1000)).endswith("which waits for task 't0' again")
 
 
+def test_an_end_of_a_channel_without_a_name_is_told_without_quotes() -> None:
+    end = Node("rx:1", "rx", "", "", label="a receiving end")
+    assert phrases.title(end) == "a receiving end of the channel"
+
+
 def test_sockets_on_the_way_are_told_with_whoever_serves_them() -> None:
     path = [
         Node("task:a", "task", "", ""),

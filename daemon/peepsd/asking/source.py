@@ -109,6 +109,7 @@ class LiveSource:
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url.rstrip("/")
+        check_address(self._url)
         self._client = httpx.Client(
             base_url=self._url,
             headers=headers,
@@ -188,6 +189,23 @@ def _refusal(response: httpx.Response) -> PeepsError:
 
 def _given(args: Arguments) -> Json:
     return {name: value for name, value in args.items() if value is not None}
+
+
+def check_address(url: str) -> None:
+    """Raises ConfigError for what can be no daemon's address."""
+    why = ""
+    try:
+        parts = httpx.URL(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.host)
+        if parts.port is not None and not 1 <= parts.port <= 65535:
+            is_address = False
+    except (httpx.InvalidURL, ValueError) as exc:
+        is_address, why = False, f" ({exc})"
+    if not is_address:
+        raise ConfigError(
+            f"{url!r} is no address of a daemon{why}",
+            hint=f"write host:port, such as {DEFAULT_HTTP} (--url, PEEPS_URL, PEEPS_HTTP)",
+        )
 
 
 def default_url() -> str:

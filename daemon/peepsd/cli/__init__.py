@@ -1,6 +1,6 @@
 """Entry points of the two commands. Decides only what to say when the extra is missing.
 
-`pip install peeps` brings the agent alone; both commands need `peeps[daemon]`.
+`pip install peeps` brings the agent alone; both commands need `peeps[daemon]`, but for `peeps run`.
 """
 
 import sys
@@ -16,10 +16,14 @@ def peepsd() -> None:
 
 def peeps() -> None:
     """The command line that asks questions."""
+    if sys.argv[1:2] == ["run"]:  # needs no extra: services have the agent alone
+        from .running import main as run
+
+        return run(sys.argv[2:])
     _require_extra("peeps")
     from .commands import main
 
-    main()
+    return main()
 
 
 def _require_extra(command: str) -> None:

@@ -3,8 +3,8 @@
 A command's module is imported only when it runs or is asked for help, so that `peeps` starts
 fast. Refuses to know what any command does.
 
-Exit status: 0 all is well; 1 a deadlock or finding; 2 wrong usage; 3 the question could not be
-asked or answered (no daemon, no snapshot, ambiguous name).
+Exit status: 0 answered; 1 `deadlocks` or `check` found something; 2 wrong usage; 3 the question
+could not be asked or answered (no daemon, no snapshot, ambiguous name).
 """
 
 import importlib
@@ -85,7 +85,8 @@ class LazyGroup(click.Group):
 def group(db: str | None, url: str | None) -> None:
     """What is every process doing, and what is it waiting for, right now?
 
-    Exit status: 0 all is well, 1 something was found, 2 wrong usage, 3 could not ask.
+    Exit status: 0 the question was answered; 1 `deadlocks` or `check` found something; 2 wrong
+    usage; 3 could not ask.
     """  # db and url are read by options.asking
 
 

@@ -94,15 +94,23 @@ def _full_queue(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     kind_of_queue = str(snapshot.node(queue).attrs.get("type"))
     if not stands_still or kind_of_queue.startswith("multiprocessing"):
         return None  # of the latter, whoever takes out is in another process
+    waiting = phrases.count(len(waiters), "waits", "wait")
     full = f" ({number(row['occupancy'])} of {number(capacity)})" if capacity else ""
+    title = "A queue is full and its consumer is too slow, or gone"
+    sentence = f"{line(snapshot, queue)} is full{full}; {waiting} to put something in."
+    if capacity == 0:
+        title = "Nobody receives at a rendezvous"
+        sentence = (
+            f"{line(snapshot, queue)} has no buffer (capacity 0): {waiting} to hand something"
+            " over, and nobody receives."
+        )
     return make(
         snapshot,
         queue,
         kind="full-queue",
         severity="warning",
-        title="A queue is full and its consumer is too slow, or gone",
-        sentence=f"{line(snapshot, queue)} is full{full};"
-        f" {phrases.count(len(waiters), 'waits', 'wait')} to put something in.",
+        title=title,
+        sentence=sentence,
         evidence=[
             *(lines(snapshot, "emptied by", users) or ["nobody who empties it can be seen"]),
             *lines(snapshot, "waited for by", waiters),

@@ -30,8 +30,14 @@ KIND_WORDS = {
 }
 
 
+UNNAMED_ENDS = frozenset({"a receiving end", "a sending end"})
+"""What an agent calls the end of a channel that nobody holds where it could be seen."""
+
+
 def title(node: Node) -> str:
     """E.g. task 'fetch', lock 'accounts'."""
+    if node.kind in CHANNELS and node.name in UNNAMED_ENDS:
+        return f"{node.name} of the channel"
     word = KIND_WORDS.get(node.kind, node.kind)
     return f"{word} {node.name!r}" if "\n" not in node.name else f"{word} {node.name[:40]!r}"
 
