@@ -55,3 +55,15 @@ def test_a_giant_text_is_stored_as_text_and_not_kept(tmp_path: Path, is_packed: 
             ("id 0", 64 * HEAVY_BYTES, "text"),
             ("id 1", 64 * HEAVY_BYTES, "text"),
         ]
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("key", ["x" * 1024, "\U0001f600" * 1024])
+def test_letting_go_of_a_giant_text_inserts_nothing(
+    db: sqlite3.Connection, key: str, is_packed: bool
+) -> None:
+    (chunk,) = chunked([(key, "y" * HEAVY_BYTES)], 2 * HEAVY_BYTES)
+    if is_packed:
+        chunk = chunk.as_packed()
+    assert [TABLE.insert(db, [1], chunk) for _ in range(2)] == [1, 0]
+    assert db.execute("SELECT id FROM t").fetchall() == [(key,)]

@@ -33,31 +33,33 @@ class Table:
         while start < chunk.count:
             rows = min(MAX_ROWS, 1 << (chunk.count - start).bit_length() - 1)
             part = values[start * width : (start + rows) * width]
-            sql = _insert(self, rows, chunk.is_heavy)
-            inserted += db.execute(sql, [*constant, *part]).rowcount
+            if chunk.is_heavy:
+                inserted += self._insert_heavy(db, constant, part)
+            else:
+                inserted += db.execute(_insert(self, rows), [*constant, *part]).rowcount
             start += rows
-        if chunk.is_heavy:
-            self._let_go(db, constant, values)
         return inserted
 
-    def _let_go(
-        self, db: sqlite3.Connection, constant: Sequence[object], values: Sequence[Value]
-    ) -> None:
-        """A statement keeps what was bound to it last: have it keep something small. The key is
-        taken by now, so nothing is inserted."""
-        key = [value if value is None or len(value) < 2048 else "" for value in values]
-        db.execute(_insert(self, 1, True), [*constant, *key])
+    def _insert_heavy(
+        self, db: sqlite3.Connection, constant: Sequence[object], row: Sequence[Value]
+    ) -> int:
+        """One row. A statement keeps what was bound to it last, so it is executed once more with
+        nothing bound, and its condition false."""
+        sql = _insert(self, 1, is_heavy=True)
+        inserted = db.execute(sql, [*constant, *row, True]).rowcount
+        db.execute(sql, [None] * (len(constant) + len(row)) + [False])
+        return inserted
 
 
 @cache
-def _insert(table: Table, rows: int, is_utf8: bool) -> str:
+def _insert(table: Table, rows: int, *, is_heavy: bool = False) -> str:
     """The statement. Its parameters have no numbers: from Python 3.12 on sqlite3 looks for the
     name of each, which takes forty times as long if they have any."""
-    value = "CAST(? AS TEXT)" if is_utf8 else "?"
+    value, condition = ("CAST(? AS TEXT)", "?") if is_heavy else ("?", "true")
     row = f"({', '.join([value] * len(table.columns))})"
     taken = [f"column{n}" for n in range(1, len(table.columns) + 1)]
     return (
         f"INSERT INTO {table.name} ({', '.join(table.constant + table.columns)})"
         f" SELECT {', '.join(['?'] * len(table.constant) + taken)}"
-        f" FROM (VALUES {', '.join([row] * rows)}) WHERE true ON CONFLICT DO NOTHING"
+        f" FROM (VALUES {', '.join([row] * rows)}) WHERE {condition} ON CONFLICT DO NOTHING"
     )
