@@ -352,9 +352,41 @@ def test_sharing_one_snapshot(
     shared = peeps(capsys, "why", "--db", out)
     assert shared == peeps(capsys, "why", "--db", story)
     listed = json.loads(peeps(capsys, "snapshots", "--json", "--db", out)[1])
-    assert [row["snapshot_id"] for row in listed["snapshots"]] == [2]
+    assert [row["snapshot_id"] for row in listed["snapshots"]] == [2, 1], "the one before, too"
+    assert "This is a deadlock." in shared[1]
+    assert Path(out).stat().st_mode & 0o777 == 0o600
     status, _, err = peeps(capsys, "share", "2", out, "--db", story)
     assert (status, "exists already" in err) == (3, True)
+
+
+@pytest.mark.parametrize("command", ["why", "deadlocks", "check"])
+def test_the_snapshot_before_confirms_whoever_asks(
+    command: str, story: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def is_confirmed(at: str) -> bool:
+        answer = json.loads(peeps(capsys, command, "--json", "--at", at, "--db", story)[1])
+        if command == "check":
+            return bool(answer["findings"][0]["confirmed"])
+        knot = answer["deadlock"] if command == "why" else answer["deadlocks"][0]
+        return bool(knot["status"] == "confirmed")
+
+    assert is_confirmed("2")
+    assert not is_confirmed("1"), "there is none before"
+
+
+def test_what_has_begun_since_the_snapshot_before_stays_to_be_confirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    for number in (1, 2):
+        s = SnapshotBuilder(db, number, 10**18 + number)
+        s.process("p", 1)
+        for name in "ab":
+            s.node(f"task:{name}", "p-1", name)
+    s.chain("task:a", "task:b", "task:a")
+    db.close()
+    _, out, _ = peeps(capsys, "why", "--db", str(tmp_path / "d.sqlite"))
+    assert "This is a deadlock if it lasts; it was seen once." in out
 
 
 def test_a_shared_file_is_read_from_a_read_only_place(

@@ -57,8 +57,11 @@ def test_every_tool_says_what_it_is_for(story: Path) -> None:
 
 
 ANSWERS = {
-    "why": ({}, lambda a: a["root"]["kind"] == "cycle"),
-    "deadlocks": ({"snapshot_id": 1}, lambda a: len(a["deadlocks"]) == 1),
+    "why": (
+        {},
+        lambda a: (a["root"]["kind"], a["deadlock"]["status"]) == ("cycle", "confirmed"),
+    ),
+    "deadlocks": ({}, lambda a: [d["status"] for d in a["deadlocks"]] == ["confirmed"]),
     "check": ({"confirm_with": 1}, lambda a: a["findings"][0]["confirmed"]),
     "blockers": ({"limit": 3}, lambda a: len(a["blockers"]) == 3),
     "wait_chains": (

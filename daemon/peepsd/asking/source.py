@@ -91,7 +91,7 @@ ROUTES: dict[str, Route] = {
     "export": ("GET", "/api/snapshots/{at}/export", ("format",)),
     "query": ("POST", "/api/query", ("name", "limit", "snapshot_id")),
     "sql": ("POST", "/api/sql", ("sql", "params", "snapshot_id")),
-    "snapshots": ("GET", "/api/snapshots", ("limit",)),
+    "snapshots": ("GET", "/api/snapshots", ("limit", "before")),
 }
 
 

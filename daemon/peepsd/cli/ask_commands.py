@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from ..asking.second_look import confirmed_by_before
 from ..asking.source import Json
 from . import completions, show_answers, show_lists
 from .options import Asking, asking
@@ -34,8 +35,10 @@ def why(ask: Asking, subject: str | None) -> None:
 def _why(ask: Asking, subject: str | None) -> Json:
     at = ask.snapshot_id()
     answer = ask.ask("why", snapshot_id=at, subject=subject)
-    if answer["deadlock"] is None or (second := ask.second_look()) is None:
+    if answer["deadlock"] is None:
         return answer
+    if (second := ask.second_look()) is None:
+        return confirmed_by_before(ask.ask, "why", answer)
     # A moment is not a deadlock: whatever is still there tells.
     start = answer["subject"]["id"] if subject is None else subject
     return ask.ask("why", snapshot_id=at, subject=start, confirm_with=second)
@@ -60,15 +63,10 @@ def deadlocks(ask: Asking, confirm: bool) -> None:
 
 
 def _confirmed(ask: Asking, question: str, answer: Json) -> Json:
-    """The answer again, confirmed by a second look; without a daemon, by the snapshot before."""
-    at = answer["snapshot_id"]
+    """The answer again, confirmed by a second look; of a stored one, by the snapshot before."""
     if (second := ask.second_look()) is not None:
-        return ask.ask(question, snapshot_id=at, confirm_with=second)
-    earlier = [s for s in ask.ask("snapshots", limit=1000)["snapshots"] if s["snapshot_id"] < at]
-    whole = [s["snapshot_id"] for s in earlier if s["completed_at_ns"] and not s["interrupted"]]
-    if not whole:
-        return answer
-    return ask.ask(question, snapshot_id=at, confirm_with=whole[0], keep=True)
+        return ask.ask(question, snapshot_id=answer["snapshot_id"], confirm_with=second)
+    return confirmed_by_before(ask.ask, question, answer)
 
 
 @click.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import orjson
 
+from ..asking.second_look import snapshot_before
 from ..errors import BadRequest
 from . import completions, show_lists
 from .options import Asking, asking
@@ -113,16 +114,23 @@ def export(ask: Asking, format_: str, output: Path | None) -> None:
 def share(ask: Asking, snapshot_id: int, output: Path) -> None:
     """Write one snapshot as a small file of its own, to open anywhere.
 
-    `peeps --db OUT.peeps why` and every other command read it; so does sqlite3. It holds names,
-    places and stacks, as the database does, and no values.
+    `peeps --db OUT.peeps why` and every other command read it; so does sqlite3. The snapshot
+    before comes along: it tells a deadlock from a moment. The file holds names, places and
+    stacks, as the database does, and no values; only you may read it.
     """
     from ..store.sharing import share_exported
 
-    exported = orjson.loads(ask.ask("export", snapshot_id=snapshot_id, format="json")["text"])
+    before = snapshot_before(ask.ask, snapshot_id)
+    wanted = [snapshot_id] if before is None else [before, snapshot_id]
+    exported = [
+        orjson.loads(ask.ask("export", snapshot_id=number, format="json")["text"])
+        for number in wanted
+    ]
     size = share_exported(exported, output)
+    along = "" if before is None else f", with {before} to confirm it,"
     ask.show(
-        {"snapshot_id": snapshot_id, "file": str(output), "bytes": size},
+        {"snapshot_id": snapshot_id, "before": before, "file": str(output), "bytes": size},
         lambda out, told: out.line(
-            f"snapshot {snapshot_id} is in {output} ({told['bytes']} bytes)"
+            f"snapshot {snapshot_id}{along} is in {output} ({told['bytes']} bytes)"
         ),
     )

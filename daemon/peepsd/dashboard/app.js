@@ -92,9 +92,17 @@ function showWaits() {
   at("waits-more").textContent = shown.length > MAX_WAITS ? `${shown.length - MAX_WAITS} more: narrow the filter` : "";
 }
 
+// What the snapshot before shows as well is no passing moment. The rest stays, unconfirmed.
+async function confirmedBy(id) {
+  const { snapshots } = await api(`/api/snapshots?limit=20&before=${id}`);
+  const whole = snapshots.find((s) => s.completed_at_ns && !s.interrupted);
+  return whole ? `?keep=true&confirm_with=${whole.snapshot_id}` : "";
+}
+
 async function showSnapshot(id) {
   const base = `/api/snapshots/${id}`;
-  const [snapshot, check, waiting] = await Promise.all([api(base), api(`${base}/check`), api(`${base}/waits`)]);
+  const [snapshot, before, waiting] = await Promise.all([api(base), confirmedBy(id), api(`${base}/waits`)]);
+  const check = await api(`${base}/check${before}`);
   if (view.get("snapshot") !== String(id)) return; // something else was chosen meanwhile
   document.title = `peeps #${id}`;
   showFindings(check.findings);

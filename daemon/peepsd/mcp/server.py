@@ -14,6 +14,7 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
+from ..asking.second_look import confirmed_by_before
 from ..asking.source import CONFIRM_AFTER_S, Json, Source
 from ..asking.source_text import source_around
 from ..errors import BadRequest, PeepsError
@@ -86,18 +87,25 @@ class Tools:
         """Why something does not go on: a sentence, the chain of waits, its root, how sure.
 
         subject: a node's id, the name of a task or thread (or a part of it), a process, or
-        PROCESS/NAME. Without one, the worst that can be seen. Default snapshot: the latest.
+        PROCESS/NAME. Without one, the worst that can be seen. Default snapshot: the latest. A
+        deadlock that the snapshot before shows as well is confirmed.
         """
-        return self._source.ask("why", subject=subject, snapshot_id=snapshot_id)
+        answer = self._source.ask("why", subject=subject, snapshot_id=snapshot_id)
+        if answer["deadlock"] is None:
+            return answer
+        return confirmed_by_before(self._source.ask, "why", answer)
 
     def deadlocks(self, snapshot_id: int | None = None, confirm: bool = False) -> Json:
         """Deadlocks: each circle with its members and who waits behind it.
 
-        confirm: take a second snapshot (needs a daemon) and keep what is still there.
+        confirm: take a second snapshot (needs a daemon) and keep what is still there. Without,
+        those that the snapshot before shows as well are confirmed.
         """
         first = self._source.ask("deadlocks", snapshot_id=snapshot_id)
-        if not confirm or not first["deadlocks"]:
+        if not first["deadlocks"]:
             return first
+        if not confirm:
+            return confirmed_by_before(self._source.ask, "deadlocks", first)
         time.sleep(CONFIRM_AFTER_S)
         second = self._source.jump()["snapshot_id"]
         return self._source.ask("deadlocks", snapshot_id=first["snapshot_id"], confirm_with=second)
@@ -105,9 +113,13 @@ class Tools:
     def check(self, snapshot_id: int | None = None, confirm_with: int | None = None) -> Json:
         """Everything that is known to go wrong, gravest first, with evidence and SQL.
 
-        confirm_with: another snapshot's id; what is in both is confirmed.
+        confirm_with: another snapshot's id; what is in both is confirmed, the rest left out.
+        Without, what the snapshot before shows as well is confirmed.
         """
-        return self._source.ask("check", snapshot_id=snapshot_id, confirm_with=confirm_with)
+        found = self._source.ask("check", snapshot_id=snapshot_id, confirm_with=confirm_with)
+        if confirm_with is not None or not found["findings"]:
+            return found
+        return confirmed_by_before(self._source.ask, "check", found)
 
     def blockers(self, snapshot_id: int | None = None, limit: int = 20) -> Json:
         """What most others wait for, directly and through others."""

@@ -298,7 +298,7 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def snapshots(reads: GraphReads, limit: int | None) -> dict[str, Any]:
+def snapshots(reads: GraphReads, limit: int | None, before: int | None = None) -> dict[str, Any]:
     """The newest snapshots with counts, as GET /api/snapshots gives them."""
     rows = reads.rows(
         """
@@ -310,7 +310,8 @@ SELECT s.snapshot_id, s.requested_at_ns, s.completed_at_ns, s.timeout_ms, s.skew
        coalesce(sum(p.status = 'error'), 0) AS errors,
        coalesce(sum(p.nodes), 0) AS nodes, coalesce(sum(p.edges), 0) AS edges
   FROM main.snapshots s LEFT JOIN main.snapshot_processes p USING (snapshot_id)
- GROUP BY s.snapshot_id ORDER BY s.snapshot_id DESC LIMIT ?""",
-        (50 if limit is None else int(limit),),
+ WHERE ?1 IS NULL OR s.snapshot_id < ?1
+ GROUP BY s.snapshot_id ORDER BY s.snapshot_id DESC LIMIT ?2""",
+        (before, 50 if limit is None else int(limit)),
     )
     return {"snapshots": [dict(row) for row in rows]}

@@ -170,7 +170,7 @@ def _sql(session: Session, args: Arguments) -> Any:
 
 
 def _snapshots(session: Session, args: Arguments) -> Any:
-    return changes.snapshots(session.reads, args.get("limit"))
+    return changes.snapshots(session.reads, args.get("limit"), args.get("before"))
 
 
 def _export(session: Session, args: Arguments) -> Any:

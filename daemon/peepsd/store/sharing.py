@@ -1,8 +1,8 @@
-"""One snapshot as a database file of its own.
+"""A snapshot, or a few, as a database file of its own.
 
-Decides what such a file is: our schema, one snapshot, no write-ahead log, so that it can be read
-from anywhere, a read-only medium included. Refuses to know where the rows came from: they are
-those of the json export.
+Decides what such a file is: our schema, those snapshots, no write-ahead log, so that it can be
+read from anywhere, a read-only medium included; its owner alone may. Refuses to know where the
+rows came from: they are those of the json export.
 """
 
 import sqlite3
@@ -18,8 +18,8 @@ from .schema import SCHEMA_VERSION, schema_sql
 TABLES = ("snapshot_processes", "nodes", "edges", "unresolved_edges")
 
 
-def share_exported(exported: Mapping[str, Any], output: Path) -> int:
-    """Write the json export `exported` to `output`; returns its size in bytes.
+def share_exported(exported: Sequence[Mapping[str, Any]], output: Path) -> int:
+    """Write those json exports to `output`; returns its size in bytes.
 
     Raises BadRequest if there is a file already, or it cannot be written.
     """
@@ -28,6 +28,7 @@ def share_exported(exported: Mapping[str, Any], output: Path) -> int:
     part = output.with_name(output.name + ".part")
     try:
         part.unlink(missing_ok=True)
+        part.touch(mode=0o600, exist_ok=False)
         _write(exported, part)
         part.rename(output)
     except (OSError, sqlite3.Error) as exc:
@@ -36,15 +37,16 @@ def share_exported(exported: Mapping[str, Any], output: Path) -> int:
     return output.stat().st_size
 
 
-def _write(exported: Mapping[str, Any], path: Path) -> None:
+def _write(exported: Sequence[Mapping[str, Any]], path: Path) -> None:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.executescript(schema_sql())
         db.execute("BEGIN")
-        snapshot_id = exported["snapshot_id"]
-        _insert(db, "snapshots", snapshot_id, [exported["snapshot"]])
-        for table in TABLES:
-            _insert(db, table, snapshot_id, exported[table])
+        for one in exported:
+            snapshot_id = one["snapshot_id"]
+            _insert(db, "snapshots", snapshot_id, [one["snapshot"]])
+            for table in TABLES:
+                _insert(db, table, snapshot_id, one[table])
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         db.execute("COMMIT")
         db.execute("VACUUM")
