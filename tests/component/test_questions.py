@@ -427,3 +427,38 @@ def test_attributes_of_any_shape_are_survived(tmp_path: Path) -> None:
     assert ask(path, "node", subject="task:frames")["stack"] == [
         "None", "5", "x", "[1]", "", "True",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "attrs",
+    [
+        '{"name":"x","n":1e999,"timeout_s":1e999,"child_pid":1e999,"inferred":1e999,"wait":"any"}',
+        f'{{"name":"x","n":{"9" * 5000},"timeout_s":{"9" * 5000}}}',
+    ],
+)
+def test_attributes_that_cannot_be_read_cost_only_themselves(tmp_path: Path, attrs: str) -> None:
+    """Earlier versions stored what no reader takes."""
+    path = tmp_path / "d.sqlite"
+    db = new_database(path)
+    kinds = ("task", "thread", "command", "queue", "socket")
+    for snapshot_id in (1, 2):
+        s = SnapshotBuilder(db, snapshot_id, START_NS + snapshot_id * SECOND)
+        s.process("p", 1)
+        for kind in kinds:
+            s.node(f"{kind}:bad", "p-1")
+        s.chain(*(f"{kind}:bad" for kind in kinds))
+        s.node("task:good", "p-1", "good")
+        s.edge("task:good", "queue:bad")
+    for table in ("nodes", "edges"):
+        db.execute(
+            f"UPDATE {table} SET attrs_json = ? WHERE attrs_json <> ?", (attrs, '{"name": "good"}')
+        )
+    db.close()
+    for question in ("why", "deadlocks", "check", "blockers", "tree", "waits", "diff"):
+        assert ask(path, question)
+    for format_ in exports.FORMATS:
+        assert ask(path, "export", format=format_)
+    told = ask(path, "node", subject="task:bad")
+    assert "attrs_unreadable" in told["attrs"]
+    assert told["attrs"]["n"] in ("1e999", "9" * 5000)
+    assert steps(ask(path, "why", subject="good"))[0] == "good"

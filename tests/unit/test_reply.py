@@ -111,6 +111,9 @@ def test_attributes_come_as_text_or_as_an_object(item: dict[str, Any], attrs: st
         (node(attrs_json="{"), "invalid_node"),
         (node(attrs_json=7), "invalid_node"),
         (node(attrs_json=None, attrs=[]), "invalid_node"),
+        (node(attrs_json='{"n":1e999}'), "invalid_node"),
+        (node(attrs_json=f'{{"n":{"9" * 5000}}}'), "invalid_node"),
+        (node(attrs_json='{"a":' * 950 + "1" + "}" * 950), "invalid_node"),
         (7, "invalid_node"),
         ([], "invalid_node"),
         (node("task:good"), "duplicate_node"),
@@ -124,6 +127,13 @@ def test_a_bad_node_costs_that_node_alone(bad: Any, event_kind: str) -> None:
     assert problems(reply) == {event_kind: 1}
 
 
+def test_a_bad_number_in_an_object_costs_that_node_alone() -> None:
+    payload = message({"nodes": [node("task:good"), node(attrs={"n": "X"}) | {"attrs_json": None}]})
+    reply = parse(payload.replace(b'"nodes"', b'"edges": [], "nodes"').replace(b'"X"', b"1e999"))
+    assert [n[0] for n in rows(reply)[0]] == ["task:good"]
+    assert "beyond the range" in reply.problems[0].detail
+
+
 @pytest.mark.parametrize(
     ("bad", "event_kind"),
     [
@@ -131,6 +141,7 @@ def test_a_bad_node_costs_that_node_alone(bad: Any, event_kind: str) -> None:
         (edge(kind="n\0"), "invalid_edge"),
         ({"src": "a"}, "invalid_edge"),
         (edge() | {"attrs_json": "1"}, "invalid_edge"),
+        (edge() | {"attrs_json": '{"n":-1E+400}'}, "invalid_edge"),
         (edge(), "duplicate_edge"),
     ],
 )

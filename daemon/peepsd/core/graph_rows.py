@@ -17,6 +17,7 @@ from typing import Annotated, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from .attributes import all_readable, unreadable
 from .chunks import Chunk, chunked
 
 MAX_ID_CHARS: Final = 1024
@@ -110,7 +111,8 @@ def rows_of(graph: Graph, size: int) -> GraphRows:
         return _one_by_one(graph.nodes, graph.edges, _ProblemCounter(), size)
     ids = {row[0] for row in nodes}
     is_unique = len(ids) == len(nodes) and len({row[:3] for row in edges}) == len(edges)
-    if not is_unique or _holds_nul(nodes, edges):
+    texts = [row[3] for rows in (nodes, edges) for row in rows if row[3] != "{}"]
+    if not is_unique or _holds_nul(nodes, edges) or not all_readable(texts):
         return _one_by_one(graph.nodes, graph.edges, _ProblemCounter(), size)
     return _sorted_rows(nodes, edges, ids, [], size)
 
@@ -206,10 +208,14 @@ def _usable_attrs(
         problems.add(event_kind, f"{key!r:.600} contains a NUL character")
         return None
     try:
-        return _attrs(item)
+        text = _attrs(item)
+        why = unreadable(text)
     except UNREADABLE as exc:
-        problems.add(event_kind, f"{key!r:.600}: attributes: {reason(exc)}")
+        text, why = "", reason(exc)
+    if why is not None:
+        problems.add(event_kind, f"{key!r:.600}: attributes: {why}")
         return None
+    return text
 
 
 def _label(node: _Node, problems: "_ProblemCounter") -> str | None:

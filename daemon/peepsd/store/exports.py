@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-import orjson
-
+from ..core.attributes import attributes_of
 from ..core.nodes import Node
 from ..core.phrases import KIND_WORDS
 from ..core.snapshot_graph import SnapshotGraph
@@ -157,7 +156,7 @@ def _json(reads: GraphReads, snapshot: SnapshotGraph) -> str:
         for row in rows:
             del row["snapshot_id"]
             if "attrs_json" in row:
-                row["attrs"] = orjson.loads(row.pop("attrs_json"))
+                row["attrs"] = attributes_of(row.pop("attrs_json"))
         tables[table] = rows
     tables["snapshot"] = tables.pop("snapshots")[0]
     return json.dumps(tables, ensure_ascii=False, indent=1) + "\n"

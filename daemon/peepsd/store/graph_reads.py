@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from ..core import wires
+from ..core.attributes import attributes_of
 from ..core.nodes import Node, child_pid
 from ..core.roots import Missing
 from ..core.snapshot_graph import MARKERS, MARKING, Marks, Process, SnapshotGraph, marks_of
@@ -207,7 +208,9 @@ class GraphReads:
             " WHERE snapshot_id = ?1 AND dst_id = ?2 AND src_id <> ?2",
             (snapshot_id, node_id),
         )
-        return [{"src": r[0], "dst": r[1], "kind": r[2], "attrs": orjson.loads(r[3])} for r in rows]
+        return [
+            {"src": r[0], "dst": r[1], "kind": r[2], "attrs": attributes_of(r[3])} for r in rows
+        ]
 
     def rows(self, sql: str, params: tuple[Any, ...] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
         """Rows of our own SQL, on the snapshot that was loaded last."""
@@ -222,7 +225,7 @@ def node_of(row: sqlite3.Row) -> Node:
         row["process"],
         row["proc_key"],
         row["label"],
-        orjson.loads(row["attrs_json"]),
+        attributes_of(row["attrs_json"]),
     )
 
 
