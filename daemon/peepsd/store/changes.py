@@ -194,6 +194,12 @@ def unmoved_for(reads: GraphReads, snapshot_id: int, request: Mapping[str, Any])
     return (times[snapshot_id] - times[first]) / 1e9
 
 
+_FIRST_NEEDS = """
+SELECT src_id, dst_id FROM main.edges
+ WHERE snapshot_id = ?1 AND src_id = {} AND kind = 'needs' ORDER BY dst_id LIMIT 64"""
+"""They are read for each request in each earlier snapshot: a task may have very many."""
+
+
 def _marks_of_progress(
     reads: GraphReads, snapshot_id: int, request: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
@@ -201,8 +207,8 @@ def _marks_of_progress(
     how full the connection is, what has gone over it, and how often each end was scheduled,
     where that is told."""
     found = reads.rows(
-        "SELECT src_id, dst_id FROM main.edges WHERE snapshot_id = ?1 AND src_id IN (?2, ?3)"
-        " AND kind = 'needs' UNION ALL"
+        f"SELECT * FROM ({_FIRST_NEEDS.format('?2')}) UNION ALL"
+        f" SELECT * FROM ({_FIRST_NEEDS.format('?3')}) UNION ALL"
         " SELECT json_extract(attrs_json, '$.unread_bytes'),"
         "        json_extract(attrs_json, '$.unsent_bytes')"
         "   FROM main.nodes WHERE snapshot_id = ?1 AND id = ?4 UNION ALL"

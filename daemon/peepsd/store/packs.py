@@ -278,6 +278,8 @@ SELECT q.id, {NAME.format("q")} AS request, q.proc_key AS process,
     Pack(
         "requests-between",
         "Which tasks wait for a task in another process?",
+        # Each step from the one before, hence CROSS. A socket has one other end and few tasks
+        # that serve it; the limits keep what is told of them from multiplying.
         f"""
 SELECT c.id AS caller_id, {NAME.format("c")} AS caller, c.proc_key AS caller_process,
        {LOCATION.format("c")} AS caller_location,
@@ -290,12 +292,19 @@ SELECT c.id AS caller_id, {NAME.format("c")} AS caller, c.proc_key AS caller_pro
        (SELECT {attr("k", "received_last")} FROM nodes k
          WHERE k.snapshot_id = n.snapshot_id AND k.id = n.dst_id) AS received_last
   FROM edges n
-  JOIN nodes c ON c.snapshot_id = n.snapshot_id AND c.id = n.src_id
-  JOIN edges m ON m.snapshot_id = n.snapshot_id AND m.src_id = n.dst_id AND m.kind = 'needs'
-  JOIN edges v ON v.snapshot_id = n.snapshot_id AND v.src_id = m.dst_id AND v.kind = 'needs'
-  JOIN nodes s ON s.snapshot_id = n.snapshot_id AND s.id = v.dst_id AND s.kind <> 'socket'
- WHERE n.kind = 'needs' AND n.dst_id >= 'socket:' AND n.dst_id < 'socket;'
-   AND c.kind <> 'socket' AND c.id <> s.id
+ CROSS JOIN nodes c ON c.snapshot_id = n.snapshot_id AND c.id = n.src_id AND c.kind <> 'socket'
+ CROSS JOIN edges m ON m.snapshot_id = n.snapshot_id AND m.src_id = +n.dst_id AND m.kind = 'needs'
+       AND m.dst_id IN (SELECT o.dst_id FROM edges o
+                         WHERE o.snapshot_id = n.snapshot_id AND o.src_id = +n.dst_id
+                           AND o.dst_id >= 'socket:' AND o.dst_id < 'socket;'
+                           AND o.kind = 'needs' LIMIT 4)
+ CROSS JOIN edges v ON v.snapshot_id = m.snapshot_id AND v.src_id = m.dst_id AND v.kind = 'needs'
+       AND v.dst_id IN (SELECT o.dst_id FROM edges o
+                         WHERE o.snapshot_id = m.snapshot_id AND o.src_id = m.dst_id
+                           AND (o.dst_id < 'socket:' OR o.dst_id >= 'socket;')
+                           AND o.kind = 'needs' LIMIT 16)
+ CROSS JOIN nodes s ON s.snapshot_id = n.snapshot_id AND s.id = v.dst_id AND s.kind <> 'socket'
+ WHERE n.kind = 'needs' AND n.dst_id >= 'socket:' AND n.dst_id < 'socket;' AND c.id <> s.id
    AND NOT EXISTS (SELECT 1 FROM edges own
                     WHERE own.snapshot_id = n.snapshot_id AND own.src_id = s.id
                       AND own.dst_id = m.dst_id AND own.kind = 'needs')
