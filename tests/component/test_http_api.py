@@ -1,6 +1,6 @@
 """The daemon's HTTP API without sockets: requests in, JSON out, one shape of error."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -12,6 +12,7 @@ from peepsd.core.records import ProcessRecord
 from peepsd.core.registry import Registry
 from peepsd.core.summary import SnapshotSummary
 from peepsd.errors import BadRequest, NobodyConnected, StoreError, TooManyRequests
+from peepsd.http.answers_api import AnswersApi
 from peepsd.http.api import Api
 from peepsd.http.app import build_app
 
@@ -193,15 +194,42 @@ async def test_snapshots(client: httpx.AsyncClient, fakes: Fakes) -> None:
         ("/api/snapshots?limit=0", 400),
         ("/api/snapshots?limit=x", 400),
         ("/api/snapshots?limit=99999999999999999999999", 400),
+        (f"/api/snapshots?limit={'0' * 20}1000000", 400),
+        (f"/api/snapshots?limit={'9' * 5000}", 400),
+        (f"/api/snapshots?before={'0' * 20}{2**63}", 400),
         ("/api/snapshots?before=-1", 400),
         ("/api/snapshots/8", 404),
         ("/api/snapshots/99999999999999999999999", 404),
+        ("/api/snapshots/" + "9" * 5000, 404),
+        ("/api/snapshots/" + "0" * 20 + "7", 404),
         ("/api/snapshots/x", 404),
         ("/nope", 404),
     ],
 )
 async def test_what_is_not_there(client: httpx.AsyncClient, path: str, status: int) -> None:
     response = await client.get(path)
+    assert response.status_code == status
+    assert response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/api/snapshots/1/blockers?limit={'0' * 20}1000000", 400),
+        (f"/api/snapshots/1/blockers?limit={'9' * 5000}", 400),
+        (f"/api/snapshots/1/why?confirm_with={'0' * 20}{2**63}", 400),
+        ("/api/snapshots/" + "9" * 5000 + "/why", 404),
+        (f"/api/snapshots/{'0' * 20}{2**63}/why", 404),
+    ],
+)
+async def test_numbers_are_bounded_as_a_whole(path: str, status: int) -> None:
+    async def ask(question: str, args: Mapping[str, Any]) -> bytes:
+        raise AssertionError(f"{question} was asked with {args}")
+
+    app = build_app(AnswersApi(ask).routes())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        response = await client.get(path)
     assert response.status_code == status
     assert response.json()["error"]
 

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..errors import BadRequest, NotFound
+from ..errors import BadRequest
+from .numbers import MAX_ID, digits, snapshot_number
 from .responses import JsonResponse, json_object, reject_unknown
 
-MAX_ID = 2**63 - 1
 MAX_TEXT = 1000
 
 Parse = Callable[[str, str], Any]
@@ -28,9 +28,10 @@ def whole(low: int, high: int) -> Parse:
     """A whole number within bounds."""
 
     def parse(name: str, text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text[:20]) <= high:
+        value = digits(text)
+        if value is None or not low <= value <= high:
             raise BadRequest(f"?{name}= must be a whole number from {low} to {high}")
-        return int(text)
+        return value
 
     return parse
 
@@ -127,9 +128,7 @@ def read_arguments(question: Question, request: Request) -> dict[str, Any]:
     args: dict[str, Any] = {}
     wanted = request.path_params["snapshot_id"]
     if wanted != "latest":
-        if not wanted.isascii() or not wanted.isdigit() or not 0 < int(wanted[:20]) <= MAX_ID:
-            raise NotFound(f"there is no snapshot {wanted[:20]!r}", hint="GET /api/snapshots")
-        args[question.snapshot] = int(wanted)
+        args[question.snapshot] = snapshot_number(wanted)
     for name, text in request.query_params.multi_items():
         if name not in question.parameters:
             known = ", ".join(question.parameters) or "none"

@@ -20,6 +20,7 @@ from ..core.registry import Peer
 from ..core.summary import SnapshotSummary
 from ..errors import BadRequest, NotFound, TooManyRequests
 from . import metrics
+from .numbers import MAX_ID, digits, snapshot_number
 from .responses import JsonResponse, json_object, reject_unknown
 
 MAX_SNAPSHOTS_AT_ONCE = 16
@@ -60,7 +61,7 @@ class Api:
             Route("/api/sql", self.run_sql, methods=["POST"]),
             Route("/api/connections", self.connections, methods=["GET"]),
             Route("/api/snapshots", self.snapshots, methods=["GET"]),
-            Route("/api/snapshots/{snapshot_id:int}", self.snapshot, methods=["GET"]),
+            Route("/api/snapshots/{snapshot_id}", self.snapshot, methods=["GET"]),
             Route("/health", self.health, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
@@ -105,14 +106,14 @@ class Api:
     async def snapshots(self, request: Request) -> Response:
         """The newest snapshots."""
         limit = _query_int(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
-        before = _query_int(request, "before", None, 1, 2**63 - 1)
+        before = _query_int(request, "before", None, 1, MAX_ID)
         assert limit is not None
         return JsonResponse({"snapshots": await self.reads.snapshots(limit, before)})
 
     async def snapshot(self, request: Request) -> Response:
         """One snapshot and how each process ended in it."""
-        snapshot_id = request.path_params["snapshot_id"]
-        found = await self.reads.snapshot(snapshot_id) if snapshot_id < 2**63 else None
+        snapshot_id = snapshot_number(request.path_params["snapshot_id"])
+        found = await self.reads.snapshot(snapshot_id)
         if found is None:
             raise NotFound(f"there is no snapshot {snapshot_id}", hint="GET /api/snapshots")
         return JsonResponse(found)
@@ -159,6 +160,7 @@ def _query_int(request: Request, name: str, default: int | None, low: int, high:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:20]) <= high:
+    value = digits(text)
+    if value is None or not low <= value <= high:
         raise BadRequest(f"?{name}= must be a whole number from {low} to {high}")
-    return int(text)
+    return value

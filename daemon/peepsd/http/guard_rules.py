@@ -197,7 +197,8 @@ def _body(request: Request, policy: Policy) -> Refuse | None:
 
 def content_length(request: Request) -> int:
     """Of the body, in bytes; 0 without one. The header has been found to be a number."""
-    return int((request.all(b"content-length") or ["0"])[0][:20])
+    text = (request.all(b"content-length") or ["0"])[0]
+    return int(text) if len(text) <= 20 else MAX_BODY_BYTES + 1
 
 
 def _token(request: Request, policy: Policy) -> Refuse | None:
