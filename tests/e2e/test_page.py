@@ -1,14 +1,22 @@
 """The page, in a real browser where there is one."""
 
+import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+import trio
+from trio_websocket import WebSocketConnection, open_websocket_url
 
 from ..support.daemon import Daemon
 from ..support.peers import Peer, wait_for_connections
+from ..support.waiting import wait_until
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DASHBOARD = Path(__file__).parents[2] / "daemon" / "peepsd" / "dashboard"
@@ -66,11 +74,90 @@ def test_the_page_shows_what_is_wrong(daemon: Daemon, tmp_path: Path) -> None:
         wait_for_connections(daemon.url, 1)
         daemon.jump()
         dom = shown(daemon.url + "/", tmp_path / "profile")
-    assert "Deadlock" in dom
+    assert "Deadlock, not yet confirmed" in dom, "there is no snapshot before"
     assert "shop-1" in dom
     assert "<title>peeps #1</title>" in dom
     assert "<img" not in dom
     assert "&lt;img src=x" in dom
+
+
+@contextmanager
+def browser(url: str, profile: Path) -> Iterator[str]:
+    """A browser at that address; gives where its page takes orders."""
+    assert BROWSER is not None
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+    with subprocess.Popen(
+        [BROWSER, *flags, f"--user-data-dir={profile}", url], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            port = next(int(m[1]) for x in lines if (m := re.search(r"ws://[^:]+:(\d+)/", x)))
+            pages: list[str] = []
+
+            def is_open() -> bool:
+                tabs = httpx.get(f"http://127.0.0.1:{port}/json/list", trust_env=False).json()
+                pages[:] = [t["webSocketDebuggerUrl"] for t in tabs if t["type"] == "page"]
+                return bool(pages)
+
+            wait_until(is_open)
+            yield pages[0]
+        finally:
+            process.kill()
+
+
+async def evaluate(socket: WebSocketConnection, expression: str) -> Any:
+    """What an expression is in the page."""
+    message = {"id": 1, "method": "Runtime.evaluate", "params": {"expression": expression}}
+    await socket.send_message(json.dumps(message))
+    return json.loads(await socket.get_message())["result"]["result"].get("value")
+
+
+async def until(socket: WebSocketConnection, expression: str) -> None:
+    """Wait for it to be true in the page."""
+    while not await evaluate(socket, expression):  # noqa: ASYNC110
+        await trio.sleep(0.05)
+
+
+@needs_browser
+async def test_the_page_asks_for_the_token_and_keeps_it_for_the_tab(tmp_path: Path) -> None:
+    token = "0123456789abcdef" * 4
+    said = "document.getElementById('error').textContent"
+    is_asked = "!document.getElementById('ask-token').hidden"
+    with (
+        Daemon(tmp_path, env={"PEEPS_TOKEN": token}) as daemon,
+        browser(daemon.url + "/", tmp_path / "profile") as address,
+        trio.fail_after(120),
+    ):
+        async with open_websocket_url(address) as page:
+
+            async def give(text: str) -> None:
+                await evaluate(
+                    page,
+                    f"document.getElementById('token').value = {json.dumps(text)};"
+                    "document.querySelector('#ask-token button').click()",
+                )
+
+            await until(page, f"{is_asked} && {said} === 'this daemon asks for its token'")
+            for wrong in ("wrong", "falsch\N{EURO SIGN}"):
+                await evaluate(page, f"{said} = ''")
+                await give(wrong)
+                await until(page, f'{is_asked} && {said} === "this token is not the daemon\'s"')
+            await give(token)
+            await until(page, f"!({is_asked}) && {said} === ''")
+            await until(page, "document.getElementById('status').textContent.includes('connected')")
+            assert await evaluate(page, "location.href") == daemon.url + "/"
+            assert await evaluate(page, "localStorage.length + document.cookie.length") == 0
+
+
+@needs_browser
+def test_the_page_confirms_by_the_snapshot_before(daemon: Daemon, tmp_path: Path) -> None:
+    with Peer(daemon.listen, "shop", 1).serve(stuck):
+        wait_for_connections(daemon.url, 1)
+        daemon.jump()
+        daemon.jump()
+        dom = shown(daemon.url + "/#snapshot=2", tmp_path / "profile")
+    assert "<h3>Deadlock</h3>" in dom
 
 
 @needs_browser

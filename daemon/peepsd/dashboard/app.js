@@ -8,7 +8,8 @@ const MAX_WAITS = 500;
 const POLL_MS = 5000;
 const at = (id) => document.getElementById(id);
 
-// The token is given once in the address (#token=…), kept for this tab and taken out of sight.
+// The token is given once, in the address (#token=…) or where the page asks for it; it is kept for
+// this tab and taken out of sight.
 const view = new URLSearchParams(location.hash.slice(1));
 if (view.has("token")) {
   sessionStorage.setItem("token", view.get("token"));
@@ -16,11 +17,15 @@ if (view.has("token")) {
   history.replaceState(null, "", "#" + view);
 }
 
+class TokenNeeded extends Error {}
+
 async function api(path, options = {}) {
   const token = sessionStorage.getItem("token");
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const response = await fetch(path, { ...options, headers });
+  const isText = /^[\x21-\x7e]*$/.test(token ?? ""); // anything else is no header, fetch says
+  const response = isText ? await fetch(path, { ...options, headers }) : { status: 401, json: () => ({}) };
   const body = await response.json();
+  if (response.status === 401) throw new TokenNeeded(token ? "this token is not the daemon's" : "this daemon asks for its token");
   if (!response.ok) throw new Error([body.error, body.hint].filter(Boolean).join(" — "));
   return body;
 }
@@ -39,9 +44,13 @@ const row = (...cells) =>
 function say(error) {
   at("error").hidden = !error;
   at("error").textContent = error ? error.message : "";
+  const wasAsked = !at("ask-token").hidden;
+  at("ask-token").hidden = !(error instanceof TokenNeeded);
+  if (!wasAsked && !at("ask-token").hidden) at("token").focus();
 }
 
-const clock = (ns) => new Date(ns / 1e6).toLocaleTimeString();
+// UTC, as `peeps snapshots` has it.
+const clock = (ns) => new Date(ns / 1e6).toISOString().slice(11, 19);
 
 function showSnapshots(snapshots) {
   at("snapshots").replaceChildren(
@@ -136,6 +145,8 @@ const guarded = (act) => async (...args) => {
   }
 };
 
+const refreshed = guarded(refresh);
+
 const jump = guarded(async () => {
   at("jump").disabled = true;
   try {
@@ -148,6 +159,14 @@ const jump = guarded(async () => {
 });
 
 at("jump").addEventListener("click", jump);
+at("ask-token").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("token", at("token").value.trim());
+  at("token").value = "";
+  failed = refresh; // whoever asked in vain, this tries again
+  if (view.has("snapshot")) guarded(showSnapshot)(view.get("snapshot"));
+  refreshed();
+});
 at("filter").addEventListener("input", (event) => {
   view.set("filter", event.target.value);
   history.replaceState(null, "", "#" + view);
@@ -164,5 +183,5 @@ addEventListener("hashchange", guarded(async () => {
 
 at("filter").value = view.get("filter") ?? "";
 if (view.has("snapshot")) guarded(showSnapshot)(view.get("snapshot"));
-guarded(refresh)();
-setInterval(guarded(refresh), POLL_MS);
+refreshed();
+setInterval(refreshed, POLL_MS);
