@@ -1,5 +1,6 @@
 """Snapshots over memory streams under trio's autojump clock: deadlines without waiting."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from peeps.wire.messages import SnapshotRequest
+from peepsd.core.crowding import MOMENT_NS, Crowd
 from peepsd.core.gather import Status
 from peepsd.core.happenings import ProcessTimedOut, SnapshotCompleted
 from peepsd.core.summary import SnapshotSummary
@@ -372,3 +374,18 @@ async def test_a_snapshot_that_is_cancelled_is_closed_and_says_so(
     with trio.move_on_after(1):
         await daemon.rounds.take(5000)
     assert "stopped" in daemon.writer.interrupted[1]
+
+
+async def test_nobody_makes_room_for_a_newcomer_while_being_asked(
+    daemon: MemoryDaemon, autojump_clock: MockClock
+) -> None:
+    names = [f"seed{n}" for n in range(10)]
+    peers = await connected(daemon, *names)
+    crowd, later_ns = Crowd(daemon.registry), time.time_ns() + 2 * MOMENT_NS
+
+    async def newcomers() -> None:
+        await trio.sleep(0.5)
+        assert [crowd.leaver(later_ns + n * MOMENT_NS) for n in range(10)] == [None] * 10
+
+    summary, _ = await take(daemon, 5000, newcomers, *(answering(p, 1.0) for p in peers))
+    assert ends(summary) == dict.fromkeys(names, Status.RESPONDED)

@@ -1,12 +1,14 @@
 """Who makes room for a newcomer when no more connections are allowed.
 
-Decides: a connection that has never sent a byte, the one that has had the most chances first:
-those that were asked for a snapshot and said nothing before those that nobody asked, the longest
-silent first among each. Whoever has shown a byte stays, and so does everybody for a moment after
-connecting. A real process of the seed protocol that is cut this way connects again; one that has
-answered is never cut. Refuses to know streams and clocks: callers pass Unix nanoseconds.
+Decides: a connection that has never sent a byte, and of which nobody waits for an answer just
+now. First those that were asked and missed it, then those that nobody has asked; among each the
+host with the most silent connections first, and of one host the longest silent. Whoever has
+shown a byte stays, and so does everybody for a moment after connecting. A real process of the
+seed protocol that is cut this way connects again; one that has answered is never cut. Refuses to
+know streams and clocks: callers pass Unix nanoseconds.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -36,9 +38,9 @@ class Crowd:
         return peer
 
     def _next(self) -> Peer | None:
-        """The next of those that were found, if it is there still, and silent."""
+        """The next of those that were found, if it is there still, silent and not being asked."""
         for peer in self._leavers:
-            if not peer.bytes_in and self._registry.get(peer.connection_id) is peer:
+            if _is_idle(peer) and self._registry.get(peer.connection_id) is peer:
                 return peer
         return None
 
@@ -52,8 +54,23 @@ def silent(peers: Iterable[Peer], now_ns: int) -> list[Peer]:
     found = [
         peer
         for peer in peers
-        if not peer.bytes_in
+        if _is_idle(peer)
         and not peer.initiated_by_us
         and now_ns - peer.connected_at_ns >= MOMENT_NS
     ]
-    return sorted(found, key=lambda p: (p.first_asked_s is None, p.connected_at_ns))
+    found.sort(key=lambda p: (p.misses == 0, p.connected_at_ns))
+    left = Counter(_host(peer) for peer in found)
+    order = []
+    for peer in found:  # as many as its host has left when it is its turn
+        order.append((peer.misses == 0, -left[_host(peer)], peer.connected_at_ns))
+        left[_host(peer)] -= 1
+    return [found[n] for n in sorted(range(len(found)), key=order.__getitem__)]
+
+
+def _is_idle(peer: Peer) -> bool:
+    return not peer.bytes_in and not peer.in_flight
+
+
+def _host(peer: Peer) -> str:
+    """Its address without the port."""
+    return peer.remote_address.rpartition(":")[0]
