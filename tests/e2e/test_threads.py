@@ -61,6 +61,23 @@ def test_a_wait_without_limit_is_not_said_to_have_one(version: str) -> None:
     assert not [line for line in seen if line.startswith(("nothing within", "without within"))]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_operands_that_nobody_owns_crash_nobody(version: str) -> None:
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} here")
+    program = SCENES.with_name("thread_operands.py")
+    said = subprocess.run(
+        [python, str(program), "100"],
+        env=os.environ | {"PYTHONPATH": str(AGENT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (said.returncode, said.stdout) == (0, "survived\n"), said.stderr
+
+
 FORBIDDEN: dict[str, Any] = {
     # Taking turns, a thread may be seen to wait for the other, never the other way round too.
     "taking_turns": lambda edges: {e for e in edges if e.endswith(("lock a > lock b",))},

@@ -45,6 +45,12 @@ def test_variables_and_entered_locks_of_a_frame(reader: Reader) -> None:
     (entered,) = frame.analysis.active(frame.code, frame.lasti).withs
     bound_exit: Any = frame.stack_object(entered.depth - 1)
     assert bound_exit.__self__ is lock
+    kind = type(bound_exit)
+    assert frame.operand(entered.depth - 1, {id(kind): kind}) is bound_exit
+    with pytest.raises(Unknown):
+        frame.operand(entered.depth - 1, {id(int): int})
+    assert reader.is_mapped(id(lock))
+    assert not reader.is_mapped(4096)
     for position in (-1, 10_000):
         with pytest.raises(Unknown):
             frame.stack_object(position)

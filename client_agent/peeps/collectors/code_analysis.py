@@ -85,6 +85,7 @@ class CodeAnalysis:
         self._withs: dict[int, With] | None = None
         self._releases: dict[int, tuple[Expression, ...]] = {}
         self._sites: dict[int, Site | None] = {}
+        self._returns: frozenset[int] | None = None
         self._active: dict[int, Active] = {}
         names = _slot_names(code)
         self.slots = {name: position for position, name in enumerate(names)}
@@ -114,6 +115,13 @@ class CodeAnalysis:
         if offset not in self._sites:
             self._sites[offset] = _site(Instructions(code), self._table, offset)
         return self._sites[offset]
+
+    def returns_at(self, code: CodeType, offset: int) -> bool:
+        """Whether the instruction leaves the frame for good."""
+        if self._returns is None:
+            found = (i.offset for i in Instructions(code).all if i.name.startswith("RETURN_"))
+            self._returns = frozenset(found)
+        return offset in self._returns
 
     def _active_handlers(self, offset: int) -> list[int]:
         found: list[int] = []

@@ -9,16 +9,15 @@ the expression may mean something else by now. Refuses to know what locks are.
 import contextlib
 import sys
 from collections.abc import Iterator
-from types import BuiltinMethodType, FrameType, MethodType
+from types import FrameType
 from typing import Any, NamedTuple
 
 from . import known_calls
 from .code_analysis import NOTHING_ACTIVE, CodeAnalysis, Site, analyse
 from .expressions import Names, Unknown, text
-from .time_limits import limit_of_call
+from .operands import BY_STACK, Operation, known_operation, operation_on_stack, owner_of
 from .value_stack import PinnedFrame, Reader, make_reader
 
-BY_STACK = "value stack"
 BY_NAME = "static expression"
 BY_FINALLY = "finally"
 
@@ -32,21 +31,6 @@ class Held(NamedTuple):
     how: str
     text: str | None
     """How the program wrote it, if as names."""
-
-
-class Operation(NamedTuple):
-    """The C function in which a frame may be."""
-
-    name: str
-    """Its name; "with" for a manager that is being entered."""
-    owner: object
-    """The object whose method it is, or the manager; None for a function of a module."""
-    first: object
-    """The first argument; None if it is not known."""
-    how: str
-    text: str | None
-    limit_s: float | None = None
-    """After so many seconds it returns whatever happens, at once if 0; None: not that is known."""
 
 
 _reader: Reader | None = None
@@ -139,7 +123,7 @@ class View:
                 pinned = self._pin()
                 if pinned is not None:
                     bound_exit = pinned.stack_object(entered.depth - 1)
-                    yield Held(_owner_of(bound_exit), BY_STACK, name)
+                    yield Held(owner_of(bound_exit), BY_STACK, name)
                 elif entered.manager is not None:
                     yield Held(self._names().evaluate(entered.manager), BY_NAME, name)
         for expression in active.releases:
@@ -165,7 +149,7 @@ class View:
             pinned = self._pin()
             if pinned is None:
                 return self._operation_by_name(site)
-            return _operation_on_stack(pinned, site)
+            return operation_on_stack(pinned, site, self._names())
         except Unknown:
             return None
 
@@ -185,64 +169,7 @@ class View:
             owner, name = names.evaluate(inner), str(target[2])
             if known_calls.has_method(type(owner), name):
                 return Operation(name, owner, first, BY_NAME, text(inner))
-        return _known(names.evaluate(target), first, BY_NAME)
+        return known_operation(names.evaluate(target), first, BY_NAME)
 
     def _names(self) -> Names:
         return Names(self.variable, self._frame.f_globals, self._frame.f_builtins)
-
-
-def _operation_on_stack(pinned: PinnedFrame, site: Site) -> Operation | None:
-    """The operands of a call that is under way, or None once it has returned.
-
-    Up to 3.12 a returned call leaves its result where NULL or the method was. From 3.13 on the
-    callable itself is there, or the result: alive either way, and told apart by what it is.
-    """
-    written = None if site.target is None else text(site.target)
-    if site.kind == "with":
-        manager = _owner_of(pinned.stack_object(site.depth - 1))
-        return Operation("with", manager, None, BY_STACK, written)
-    lower = pinned.stack_word(site.base)
-    method = known_calls.methods.get(lower)
-    if method is not None:
-        written = written and written.rpartition(".")[0]
-        owner = pinned.stack_object(site.base + 1)
-        limit = _limit(pinned, site, method.__name__, owner)
-        return Operation(method.__name__, owner, None, BY_STACK, written, limit)
-    callable_first = sys.version_info >= (3, 13)
-    if (pinned.stack_word(site.base + 1) if callable_first else lower) != 0:
-        return None
-    function = pinned.stack_object(site.base + (not callable_first))
-    known = _known(function, None, BY_STACK)
-    if known is None or not site.arguments or not written or not written.endswith(known.name):
-        return known  # or a call that has just returned a function: its operands are stale
-    limit = _limit(pinned, site, known.name, known.owner)
-    return known._replace(first=pinned.stack_object(site.base + 2), limit_s=limit)
-
-
-def _limit(pinned: PinnedFrame, site: Site, name: str, owner: object) -> float | None:
-    """The time limit of a call that is under way. Raises Unknown."""
-    if site.keywords is None:
-        return None
-
-    def argument(position: int) -> object:
-        return pinned.stack_object(site.base + 2 + position)
-
-    return limit_of_call(name, owner, site.arguments, site.keywords, argument)
-
-
-def _known(function: object, first: object, how: str) -> Operation | None:
-    """A builtin function, or a bound method of a builtin type, if it is a known one."""
-    if type(function) is not BuiltinMethodType:
-        return None
-    name, owner = function.__name__, function.__self__
-    if id(function) in known_calls.functions:
-        return Operation(name, None, first, how, None)
-    if known_calls.has_method(type(owner), name):
-        return Operation(name, owner, first, how, None)
-    return None
-
-
-def _owner_of(bound_exit: object) -> object:
-    if type(bound_exit) in (MethodType, BuiltinMethodType):
-        return bound_exit.__self__  # type: ignore[attr-defined]
-    return bound_exit

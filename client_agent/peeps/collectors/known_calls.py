@@ -56,6 +56,14 @@ _FUNCTIONS: dict[str, tuple[str, ...]] = {
 
 methods: dict[int, Any] = {}
 """Known method descriptors by id. They live as long as their types do, which are kept here."""
+_PLAIN = (
+    ("_thread", "LockType"),
+    ("_thread", "RLock"),
+    ("_queue", "SimpleQueue"),
+    ("_multiprocessing", "SemLock"),
+)
+plain_types: dict[int, type] = {}
+"""Types of those by id whose instances come to an end without running code of anybody."""
 functions: dict[int, Any] = {}
 """Known functions by id."""
 
@@ -68,6 +76,8 @@ def refresh() -> None:
             descriptor = class_attribute(cls, method)
             if descriptor is not None:
                 methods[id(descriptor)] = descriptor
+        if isinstance(cls, type) and (module, name) in _PLAIN:
+            plain_types[id(cls)] = cls
     for module, wanted in _FUNCTIONS.items():
         for name in wanted:
             function = _loaded(module, name)

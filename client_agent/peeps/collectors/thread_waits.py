@@ -13,7 +13,8 @@ from ..graph import Ref
 from ..resources import rlock_owner
 from ..rules import Rule, Rulebook
 from ..statics import static_get
-from .frame_values import BY_NAME, Operation, View, reads_stacks
+from .frame_values import BY_NAME, View, reads_stacks
+from .operands import Operation
 from .time_limits import limit_of_socket
 
 _SKIP = Rule("", skip=True)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..statics import MISSING, static_get
+from ..statics import MISSING, static_get, type_name
 
 FOREVER = None
 
@@ -65,10 +65,10 @@ def limit_of_socket(socket: object) -> float | None:
 
 
 def _parameter(name: str, owner: object) -> _Parameter | None:
-    kind = type(owner)
-    if kind.__module__ == "select" and kind.__name__ == "poll":
+    kind = type_name(owner)
+    if kind == "select.poll":
         return _MILLISECONDS
-    if kind.__name__ == "SemLock":
+    if kind.endswith("SemLock"):
         return _SEMLOCK
     return _PARAMETERS.get(name)
 

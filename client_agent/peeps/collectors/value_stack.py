@@ -11,14 +11,18 @@ Why it is safe. Other threads run only while this one has given up the interpret
 thread gives it up only when it enters a function, jumps backward or has made a call. Hence "the
 frame still is where it was and at the same instruction: read", written as one expression without
 a call, is atomic. The same instruction means that everything which the compiler put on the stack
-below its operands is there. The operands themselves are stale once a call has returned, so they
-are read only while the callable's slot still holds what a returned call does not leave there.
+below its operands is there, and owned by it (`stack_object`). The operands themselves are not:
+the interpreter lets go of them within the instruction, some before the call (`f(*a_list)`, a
+manager being entered from 3.12 on), the others after it, and leaves their addresses in the slots.
+So of an operand the address alone is read (`stack_word`), and it is followed only if it is found
+to be that of a live object of a type whose end runs nobody's code (`operand`). In 3.11 a frame
+that returns is still on the stack while its variables are let go of: those are not read.
 """
 
 import struct
 import sys
 from _thread import allocate_lock
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import CellType, CodeType, FrameType
 from typing import Any, NamedTuple
@@ -47,6 +51,9 @@ _LAYOUTS = {
 _FRAME_POINTER = 3 * _WORD
 """Offset of the frame's address in a frame object: after reference count, type and `f_back`."""
 _OWNED_BY_FRAME_OBJECT = 2
+_MOST_REFERENCES = 1 << 40
+"""More than any object has, immortal ones included, and less than any address: what was freed has
+the address of the next free block there, or nothing."""
 _MOVED: Any = object()
 
 
@@ -61,6 +68,8 @@ class Reader(NamedTuple):
     word: Callable[[int], Any]
     byte: Callable[[int], Any]
     object: Callable[[int], Any]
+    is_mapped: Callable[[int], bool]
+    """Whether anything is at an address. Asked without giving up the interpreter lock."""
 
 
 def make_reader() -> Reader:
@@ -75,9 +84,32 @@ def make_reader() -> Reader:
         ctypes.c_size_t.from_address,
         ctypes.c_ubyte.from_address,
         ctypes.py_object.from_address,
+        _make_is_mapped(),
     )
     _prove(reader)
     return reader
+
+
+def _make_is_mapped() -> Callable[[int], bool]:
+    """Raises Unknown where the system cannot tell."""
+    import ctypes
+    import mmap
+
+    try:
+        mincore = ctypes.PyDLL(None).mincore
+    except (OSError, AttributeError, TypeError) as exc:
+        raise Unknown("this system does not tell what is mapped") from exc
+    mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
+    page, resident = mmap.PAGESIZE, ctypes.create_string_buffer(2)
+
+    def is_mapped(address: int) -> bool:
+        start = address // page * page
+        length = address + 2 * _WORD - start
+        return bool(mincore(start, length, resident) == 0)
+
+    if not is_mapped(id(is_mapped)) or is_mapped(page):
+        raise Unknown("this system does not tell what is mapped")
+    return is_mapped
 
 
 def why_unreadable() -> str | None:
@@ -175,6 +207,9 @@ def _compare(
     reader: Reader, frame: FrameType, lock: object, items: list[Any], probe: object
 ) -> None:
     pinned = PinnedFrame(reader, frame, frame.f_lasti)
+    site = pinned.analysis.site(pinned.code, pinned.lasti)
+    if site is None or pinned.operand(site.base + 1, {id(list): list}) is not items:
+        raise Unknown("operands are not laid out as expected")
     (entered,) = pinned.analysis.active(pinned.code, pinned.lasti).withs
     bound_exit: Any = pinned.stack_object(entered.depth - 1)
     seen = [pinned.variable("items"), pinned.variable("probe"), bound_exit.__self__]
@@ -214,6 +249,8 @@ class PinnedFrame:
 
     def variable(self, name: str) -> object:
         """The value of a local or enclosing variable. Raises KeyError if it has none."""
+        if self.analysis.returns_at(self.code, self.lasti):
+            raise Moved("the frame is returning")
         position = self.analysis.slots[name]
         value = self._object(self._slot(position))
         if value is None and not self._word(self._slot(position)):
@@ -232,6 +269,25 @@ class PinnedFrame:
     def stack_object(self, position: int) -> object:
         """The object in a slot of the value stack that is known to be live; None if empty."""
         return self._object(self._stack_slot(position))
+
+    def operand(self, position: int, trusted: Mapping[int, type]) -> object:
+        """The object in a slot that nobody need own any more, if it is a live one of exactly one
+        of these types (by their ids), whose end runs no code of anybody. Raises Unknown."""
+        word = self.stack_word(position)
+        reader, frame, lasti = self._reader, self._frame, self.lasti
+        pointer, there, address = self._pointer, self._address, self._stack_slot(position)
+        if not word or word % _WORD or not reader.is_mapped(word):
+            raise Unknown("nothing is there")
+        slot, object_there = reader.word(address), reader.object(address)
+        references, kind = reader.word(word), reader.word(word + _WORD)
+        most = _MOST_REFERENCES
+        # One expression without a call: see the head of the file.
+        # fmt: off
+        value = object_there.value if frame.f_lasti == lasti and pointer.value == there and slot.value == word and kind.value in trusted and 0 < references.value < most else _MOVED  # noqa: E501
+        # fmt: on
+        if value is _MOVED:
+            raise Unknown("no live object of a type that may be followed")
+        return value
 
     def _slot(self, position: int) -> int:
         return self._address + self._reader.layout.slots + _WORD * position
