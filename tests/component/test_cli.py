@@ -289,6 +289,19 @@ def test_what_a_shell_is_offered(words: list[str], expected: list[str], story: s
     assert offered(*before[:1], "--db", story, *before[1:], last) == (expected, "")
 
 
+@pytest.mark.parametrize("start", ["", "-", "--d", "p/", "p/-"])
+def test_a_shell_is_offered_no_name_that_is_an_option(start: str, tmp_path: Path) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, 10**18)
+    s.process("--db=x", 1)
+    s.process("p", 2)
+    s.node("task:1", "p-2", "--drop=everything")
+    db.close()
+    found, _ = offered("why", "--db", str(tmp_path / "d.sqlite"), start)
+    strange = [text for text in found if text.startswith(("--db=", "--drop"))]
+    assert (strange, "p" in found) == ([], start == "")
+
+
 @pytest.mark.parametrize(
     "words", [["--db", "/none", ""], ["--at", "x", "--url", "127.0.0.1:1", ""]]
 )

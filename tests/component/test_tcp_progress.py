@@ -102,6 +102,42 @@ def test_no_time_for_all(connection: Connection) -> None:
     assert untold == f"the time was up with {tcp_progress.AT_ONCE} of {count} connections to go"
 
 
+def test_a_late_answer_is_that_of_its_own_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's answers, with one held back until the next questions are asked."""
+    count = 3 * tcp_progress.AT_ONCE
+    addresses = [("127.0.0.1", 1), *(("127.0.0.1", 1000 + n) for n in range(count))]
+    pairs = [pair for far in addresses[1:] if (pair := ip_pair("tcp", addresses[0], far))]
+    pending: list[bytes] = []
+    sent: list[int] = []
+
+    class Kernel:
+        def __init__(self, *_: object) -> None: ...
+        def setblocking(self, is_blocking: bool) -> None: ...
+        def close(self) -> None: ...
+
+        def send(self, questions: bytes) -> None:
+            for start in range(0, len(questions), 72):
+                (number,) = struct.unpack_from("=I", questions, start + 8)
+                (port,) = struct.unpack_from("!H", questions, start + 16 + 8 + 2)
+                info = bytearray(an_info(280))
+                struct.pack_into("=Q", info, 128, port)
+                head = struct.pack("=IHHII", 16 + 72 + 4 + 280, 20, 0, number, 0) + bytes(72)
+                pending.append(head + struct.pack("=HH", 284, 2) + info)
+            sent.append(len(pending))
+
+        def recv(self, size: int) -> bytes:
+            is_last = len(sent) == count // tcp_progress.AT_ONCE
+            if len(pending) > (0 if is_last else 5):
+                return pending.pop(0)
+            raise BlockingIOError
+
+    monkeypatch.setattr(unpatched, "CSocket", Kernel)
+    found, untold = tcp_progress.ask(pairs, SOON_S)
+    assert untold is None
+    told = {pair: progress.bytes_received for pair, progress in found.items()}
+    assert told == {pair: 1000 + n for n, pair in enumerate(pairs)}
+
+
 def test_where_nobody_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")

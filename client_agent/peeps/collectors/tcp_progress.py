@@ -10,7 +10,6 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 from .. import unpatched
@@ -62,14 +61,14 @@ def ask(pairs: Sequence[Pair], within_s: float) -> tuple[dict[Pair, Progress], s
         return found, _refused(exc)
     try:
         kernel.setblocking(False)
-        asked = iter(pairs)
         breath = Breath()
-        error = 0
-        while batch := list(islice(asked, AT_ONCE)):
-            error = _ask_some(kernel, batch, found, breath) or error
+        asked = error = 0
+        while asked < len(pairs):
+            error = _ask_some(kernel, pairs, asked, found, breath) or error
+            asked += AT_ONCE
             if unpatched.monotonic() > end:
                 break
-        left = sum(1 for _ in asked)
+        left = max(0, len(pairs) - asked)
     except OSError as exc:
         return found, _refused(exc)
     finally:
@@ -86,13 +85,15 @@ def _refused(exc: Exception) -> str:
 
 
 def _ask_some(
-    kernel: Any, batch: Sequence[Pair], found: dict[Pair, Progress], breath: Breath
+    kernel: Any, pairs: Sequence[Pair], start: int, found: dict[Pair, Progress], breath: Breath
 ) -> int:
-    """Ask, and note the answers: they are there as soon as the questions are. Returns the number
-    of an error, if one came."""
-    kernel.send(b"".join([question(pair, number) for number, pair in enumerate(batch)]))
+    """Ask, and note the answers: they are there as soon as the questions are. One that is late
+    comes with those to the next questions; so each question's number is its pair's, and is used
+    once. Returns the number of an error, if one came."""
+    batch = range(start, min(start + AT_ONCE, len(pairs)))
+    kernel.send(b"".join([question(pairs[number], number) for number in batch]))
     error = 0
-    for _ in batch:
+    for _ in range(2 * AT_ONCE):
         breath.take()
         try:
             answer = kernel.recv(4096)
@@ -101,8 +102,8 @@ def _ask_some(
         number, progress = parse_answer(answer)
         if isinstance(progress, int):
             error = progress
-        elif progress is not None and number < len(batch):
-            found[batch[number]] = progress
+        elif progress is not None and number < batch.stop:
+            found[pairs[number]] = progress
     return error
 
 

@@ -16,8 +16,9 @@ from ..asking.source import Source, open_source
 PATIENCE_S = 1.0
 OFFERED = 100
 
-_PLAIN = re.compile(r"[\w./@+=-]+")
-"""What can be put on a command line without quotes. A colon ends a word in bash."""
+_PLAIN = re.compile(r"[\w./@+=][\w./@+=-]*")
+"""What can be put on a command line without quotes and is no option there: names come from
+strangers. A colon ends a word in bash."""
 
 _NAMES = """
 SELECT DISTINCT name FROM (
