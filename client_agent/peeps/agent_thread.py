@@ -61,6 +61,7 @@ class Agent:
         self._session: DaemonSession | None = None
         self._pending: list[SnapshotRequest] = []
         self._leave = False
+        self._has_new_name = False
         self._waker = Waker()
         self._ended = unpatched.allocate_lock()
         self._turns = ShortTurns()
@@ -92,10 +93,14 @@ class Agent:
         return ended
 
     def rename(self, name: str) -> None:
-        """Give the process another name; the daemon learns it with the next reply."""
+        """Give the process another name. The daemon goes by the greeting, so there is a new one."""
+        if name == self.config.process_name:
+            return
         self.config = replace(self.config, process_name=name)
         origin = self.identity.origin  # ids stay what they are
         self.identity = replace(make_identity(name), origin=origin)
+        self._has_new_name = True
+        self._waker.wake()
 
     def pause(self, seconds: float = 2.0) -> bool:
         """End the thread but keep the connection; `start` goes on with it."""
@@ -151,6 +156,8 @@ class Agent:
         if self._leave:
             return
         self._disconnect()
+        if self._has_new_name:
+            return  # not lost: say hello anew, at once
         self._backoff.connected_for(unpatched.monotonic() - began)
         self._wait_to_try_again()
 
@@ -165,6 +172,7 @@ class Agent:
 
     def _connect(self) -> bool:
         self.state = CONNECTING
+        self._has_new_name = False
         try:
             self._link = connect(self.config.dashboard, CONNECT_TIMEOUT_S, self._waker)
             self._session = DaemonSession(
@@ -191,6 +199,8 @@ class Agent:
                     if self._leave:
                         return
                     self._pending.pop(0)
+                if self._has_new_name:
+                    return
                 if not self._waker.wait(patience, link.fileno(), turns=turns):
                     self._warm_up()
                     patience = _LOOK_AT_DESCRIPTORS_S

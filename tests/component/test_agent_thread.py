@@ -207,8 +207,23 @@ def test_starting_twice_is_once_and_can_rename(daemon):
     assert peeps.start("one", dashboard=daemon.address)
     assert peeps.start("two")
     peer = daemon.accept()
+    while peer.hello["process"] != "two":  # it may have said hello by its first name
+        peer = daemon.accept()
     assert peer.ask(1)["process"] == "two"
+    assert peeps.start("two")
     assert daemon.nobody_comes(0.1)
+
+
+def test_another_name_is_said_in_another_greeting(daemon):
+    """The start-up line names a process before its program does, and the daemon goes by that."""
+    peeps.start("python", dashboard=daemon.address)
+    first = daemon.accept()
+    assert first.ask(1)["process"] == first.hello["process"] == "python"
+    peeps.start("orders")
+    second = daemon.accept()
+    assert second.ask(2)["process"] == second.hello["process"] == "orders"
+    with pytest.raises((EOFError, ConnectionResetError)):
+        first.receive()
 
 
 @pytest.mark.parametrize("address", ["nonsense:port", "http://x"])

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from ..support.daemon import Daemon, clean_environment
-from ..support.peers import wait_for_connections
+from ..support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +22,11 @@ def path(tmp_path: Path) -> Path:
     if len(os.fsencode(short)) > 100:
         pytest.skip("the temporary directory's path is too long for a Unix socket")
     return short
+
+
+def names_of_connected(daemon: Daemon) -> list[str]:
+    found = httpx.get(f"{daemon.url}/api/connections", timeout=60).json()
+    return [connection["process"] for connection in found["connections"]]
 
 
 def listening(tmp_path: Path, path: Path) -> Daemon:
@@ -36,18 +42,11 @@ def test_an_agent_connects_by_a_unix_socket(tmp_path: Path, path: Path) -> None:
             "PEEPS_DASHBOARD": f"unix:{path}",
             "PYTHONPATH": str(ROOT / "client_agent"),
         }
-        # The start-up line may have connected it before under another name.
-        program = "import peeps, sys; peeps.start('by-unix'); print(flush=True); sys.stdin.read()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", program],
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        program = "import peeps, sys; peeps.start('by-unix'); sys.stdin.read()"
+        process = subprocess.Popen([sys.executable, "-c", program], env=env, stdin=subprocess.PIPE)
         try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            wait_for_connections(daemon.url, 1)
+            # The start-up line may have connected it before, under another name.
+            wait_until(lambda: names_of_connected(daemon) == ["by-unix"], "its name")
             (answer,) = daemon.jump()["processes"]
         finally:
             process.communicate()
