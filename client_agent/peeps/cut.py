@@ -23,6 +23,7 @@ from .resources import (
     behind_adapter,
     columns_of,
     is_adapter,
+    is_shared,
     read_column,
     shape_of,
     shape_of_class,
@@ -115,6 +116,8 @@ class Facts:
     """Thread ident -> the task whose step runs on it now."""
     thread_loop: dict[int, Ref] = field(default_factory=dict)
     """Thread ident -> the event loop that it runs."""
+    loop_outlook: dict[Ref, dict[str, Any]] = field(default_factory=dict)
+    """Event loop -> attributes that tell what may set it in motion while it sleeps."""
     task_worker: dict[Ref, int] = field(default_factory=dict)
     """Task -> ident of the thread that does blocking work for it."""
     task_refs: dict[int, Ref] = field(default_factory=dict)
@@ -255,7 +258,8 @@ class Cut:
             if kind is None or obj is None:
                 return None
             ref: Ref = (kind, id(obj))
-            described = Described(ref, name, {}, False, False, self.names.get(id(obj)))
+            attrs = {"shared": True} if is_shared(type(obj)) else {}
+            described = Described(ref, name, attrs, False, False, self.names.get(id(obj)))
         else:
             assert read is not None
             attrs = read(obj)

@@ -273,6 +273,7 @@ def build_loops(cuts: Iterable[LoopCut], graph: Graph, seen: Seen) -> None:
             library=loop.library,
             thread=thread,
             **loop_cut.attributes(),
+            **seen.facts.loop_outlook.get(loop.ref, {}),
         )
         if loop_cut.kind != BLOCKED:
             continue

@@ -176,6 +176,16 @@ def shape_of_class(cls: type) -> Shape | None:
     return None
 
 
+_OF_PROCESSES = frozenset(("multiprocessing", "multiprocess", "billiard"))
+"""The standard library's package, and those that were made from it."""
+
+
+def is_shared(cls: type) -> bool:
+    """Whether processes share its instances: whoever will end a wait may be in another one."""
+    modules = map(_module, type.__getattribute__(cls, "__mro__"))
+    return any(type(m) is str and m.partition(".")[0] in _OF_PROCESSES for m in modules)
+
+
 _ADAPTED = ("_internal_limiter", "_internal_lock", "_internal_semaphore", "_internal_event")
 
 
@@ -208,9 +218,10 @@ def attribute_reader(cls: type, shape: Shape) -> Reader:
         for name, path, how in shape.attributes
     ]
     extra = _EXTRAS.get(cls.__name__)
+    always = {"shared": True} if shape.kind != "command" and is_shared(cls) else {}
 
     def read(obj: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = dict(always)
         for name, get, how in plan:
             try:
                 value = get(obj)

@@ -19,6 +19,7 @@ from .graph import Graph, Limits, Ref, told_apart
 from .identity import Identity, make_identity
 from .loop_cuts import LoopCut, ask_turning_loops, build_loops
 from .pause import no_garbage_collection
+from .signal_handlers import count_handlers
 from .statics import MISSING, static_get
 from .turns import LongTurns, ShortTurns, SteadyTurns
 from .versions import why_unsafe, why_unverified
@@ -235,6 +236,7 @@ class Snapshot:
             python=platform.python_version(),
             implementation=sys.implementation.name,
             capture_ns=self.capture_ns,
+            signal_handlers=count_handlers() or None,
             problems=problems or None,
             unknown=seen.facts.unknown or None,
             unreadable=seen.facts.unreadable or None,

@@ -217,6 +217,66 @@ def test_what_goes_on_by_itself_may_provide_for_others(
 
 
 @pytest.mark.parametrize(
+    ("kind", "attrs", "found"),
+    [
+        ("event_loop", {}, ["unserved"]),  # one that does not tell
+        ("event_loop", {"listens_to": 0, "next_timer_s": 3600.0}, ["unserved"]),
+        ("event_loop", {"listens_to": 1}, []),
+        ("event_loop", {"listens_to": 0, "next_timer_s": 0.5}, []),
+        ("socket", {}, []),
+    ],
+)
+def test_what_something_from_outside_may_end_is_not_unserved(
+    tmp_path: Path, kind: str, attrs: dict[str, Any], found: list[str]
+) -> None:
+    def fill(s: SnapshotBuilder, number: int) -> None:
+        s.node("task:p-1/1", "p-1", "main", state="waiting")
+        s.node("notify:p-1/2", "p-1", "stop")
+        s.node(f"{kind}:p-1/3", "p-1", "loop", **attrs)
+        s.edge("task:p-1/1", "notify:p-1/2")
+
+    check = two_snapshots(tmp_path / "d.sqlite", fill)
+    assert [f["kind"] for f in check["findings"]] == found
+
+
+@pytest.mark.parametrize(
+    ("attrs", "found"),
+    [({}, ["unserved"]), ({"signal_handlers": 1}, []), ({"problems": {"sockets": "E"}}, [])],
+)
+def test_what_a_signal_may_end_is_not_unserved(
+    tmp_path: Path, attrs: dict[str, Any], found: list[str]
+) -> None:
+    def fill(s: SnapshotBuilder, number: int) -> None:
+        s.node("thread:p-1/1", "p-1", "main", state="waiting")
+        s.node("notify:p-1/2", "p-1", "stop")
+        s.node("process:p-1/self", "p-1", "p", **attrs)
+        s.edge("thread:p-1/1", "notify:p-1/2")
+
+    check = two_snapshots(tmp_path / "d.sqlite", fill)
+    assert [f["kind"] for f in check["findings"]] == found
+
+
+@pytest.mark.parametrize(
+    ("attrs", "found"),
+    [
+        ({"type": "queue.Queue"}, ["unserved"]),
+        ({"type": "multiprocessing.queues.Queue"}, []),
+        ({"type": "concurrent.futures.process._SafeQueue", "shared": True}, []),
+    ],
+)
+def test_what_processes_share_may_be_served_elsewhere(
+    tmp_path: Path, attrs: dict[str, Any], found: list[str]
+) -> None:
+    def fill(s: SnapshotBuilder, number: int) -> None:
+        s.node("thread:p-1/1", "p-1", "main", state="waiting")
+        s.node("queue:p-1/2", "p-1", "jobs", **attrs)
+        s.edge("thread:p-1/1", "queue:p-1/2")
+
+    check = two_snapshots(tmp_path / "d.sqlite", fill)
+    assert [f["kind"] for f in check["findings"]] == found
+
+
+@pytest.mark.parametrize(
     ("attrs", "severity"),
     [({}, "warning"), ({"timeout_s": 4.5}, "info"), ({"timeout_s": "?"}, "warning")],
 )

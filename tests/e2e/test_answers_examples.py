@@ -158,12 +158,15 @@ SHOWN = (
     ("exhausted-pool", "asyncio_semaphore_exhausted"),
     ("full-queue", "asyncio_queue_nobody_reads"),
     ("unserved", "thread_condition_never_notified"),
+    ("unserved", "asyncio_event_never_set"),
+    ("unserved", "asyncio_datagrams"),
+    ("unserved", "asyncio_reader_removed"),
     ("open-scope", "trio_nursery_cannot_close"),
     ("shielded-task", "trio_shielded_cleanup"),
 )
 
 
-@pytest.mark.parametrize(("kind", "name"), SHOWN, ids=[kind for kind, _ in SHOWN])
+@pytest.mark.parametrize(("kind", "name"), SHOWN, ids=[f"{kind}-{name}" for kind, name in SHOWN])
 def test_findings_are_found(
     kind: str, name: str, desks: Desks, request: pytest.FixtureRequest
 ) -> None:

@@ -1,9 +1,11 @@
 import asyncio
+import multiprocessing.queues
 import queue
 import subprocess
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import _SafeQueue
 
 import anyio
 import pytest
@@ -55,6 +57,28 @@ def test_kinds_and_counts(obj, kind, attrs):
     assert shape.kind == kind
     found = attribute_reader(type(obj), shape)(obj)
     assert attrs.items() <= found.items()
+
+
+class MyQueue(multiprocessing.queues.JoinableQueue):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("obj", "is_shared"),
+    [
+        (object.__new__(MyQueue), True),
+        (object.__new__(_SafeQueue), True),  # of an executor, in another package
+        (object.__new__(multiprocessing.queues.SimpleQueue), True),  # of a kind without a row
+        (queue.Queue(), False),
+        (asyncio.Queue(), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_processes_share_says_so(obj, is_shared):
+    cut = Cut()
+    cut.resource(obj, "queue")
+    described = cut.facts.described[id(obj)]
+    assert described.attrs.get("shared", False) is is_shared
 
 
 def test_an_asyncio_queue_tells_its_counts_and_never_its_contents():

@@ -1,9 +1,11 @@
+import asyncio
 import functools
 import signal
 
 import pytest
+import trio
 
-from peeps.signal_handlers import is_from_signal_handler
+from peeps.signal_handlers import count_handlers, is_from_signal_handler
 
 
 class Alarm(Exception):
@@ -39,6 +41,39 @@ def test_what_a_handler_raised_is_the_host_s(installed):
         assert is_from_signal_handler(caught.value)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize(
+    ("installed", "is_one"),
+    [
+        (handler, True),
+        (print, True),  # not even of Python
+        (functools.partial(handler), True),
+        (signal.default_int_handler, False),
+        (signal.SIG_IGN, False),
+        (signal.SIG_DFL, False),
+        (functools.partial(asyncio.Runner()._on_sigint, main_task=None), False),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_handlers_that_may_end_a_wait_are_counted(installed, is_one):
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    try:
+        without = count_handlers()
+        signal.signal(signal.SIGUSR1, installed)
+        assert count_handlers() == without + is_one
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_how_a_run_of_trio_waits_for_ctrl_c_does_not_count():
+    async def main():
+        return count_handlers(), signal.getsignal(signal.SIGINT)
+
+    without = count_handlers()
+    within, handler_of_trio = trio.run(main)
+    assert handler_of_trio is not signal.default_int_handler
+    assert within == without
 
 
 def test_what_anything_else_raised_is_not():

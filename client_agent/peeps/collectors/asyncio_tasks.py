@@ -20,6 +20,7 @@ from ..statics import type_name
 from .asyncio_limits import limit_of, limits_by_anyio
 from .asyncio_loops import AsyncioLoop, current_task, known_tasks, running_loops
 from .asyncio_waits import WaitReader, find_setters, task_ref
+from .loop_outlook import outlook_of_asyncio
 from .task_nodes import RUNNABLE, RUNNING, WAITING, TaskRow, Tasks, Wait, build_tasks
 from .tasks import (
     ChainReader,
@@ -75,6 +76,7 @@ class AsyncioTasks:
         running = loop.loop
         if running is None:
             return tasks
+        cut.facts.loop_outlook[loop.ref] = outlook_of_asyncio(running, loop.due_in())
         now = loop.time()
         reader = WaitReader(cut, tasks, now)
         everyone = tasks_of(running)

@@ -18,6 +18,7 @@ from ..registry import trio_task_ref
 from ..rules import Rulebook, find_code
 from ..statics import MISSING, static_get
 from .library_frames import variable
+from .loop_outlook import outlook_of_trio
 from .task_nodes import RUNNABLE, RUNNING, WAITING, Group, Scopes, TaskRow, Tasks, Wait, build_tasks
 from .tasks import (
     ChainReader,
@@ -73,6 +74,7 @@ class TrioTasks:
         tasks = Tasks()
         runner = loop.runner
         if runner is not None:
+            cut.facts.loop_outlook[loop.ref] = outlook_of_trio(runner, loop.due_in())
             self._runner(runner, loop, cut, tasks)
         return tasks
 

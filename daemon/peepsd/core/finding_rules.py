@@ -19,6 +19,7 @@ from .finding import (
     number,
     same,
 )
+from .nodes import Node
 from .snapshot_graph import SnapshotGraph
 
 MOVING_BY_ITSELF = frozenset({"running", "sleeping", "timeout"})
@@ -91,8 +92,7 @@ def _full_queue(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     # A counter that stands still tells that nothing is taken out; without one, whoever moves in
     # that process may be the consumer.
     stands_still = row["unfinished"] is not None or not row["something_moves"]
-    kind_of_queue = str(snapshot.node(queue).attrs.get("type"))
-    if not stands_still or kind_of_queue.startswith("multiprocessing"):
+    if not stands_still or _is_shared(snapshot.node(queue)):
         return None  # of the latter, whoever takes out is in another process
     waiting = phrases.count(len(waiters), "waits", "wait")
     full = f" ({number(row['occupancy'])} of {number(capacity)})" if capacity else ""
@@ -120,6 +120,12 @@ def _full_queue(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     )
 
 
+def _is_shared(node: Node) -> bool:
+    """Whether processes share it; agents that do not say so yet name the type."""
+    by_type = str(node.attrs.get("type")).startswith("multiprocessing")
+    return node.attrs.get("shared") is True or by_type
+
+
 def _unserved(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     waiters = needed_by(snapshot, row["id"])
     reason = roots.classify(snapshot.node(row["id"])).reason
@@ -131,10 +137,7 @@ def _unserved(snapshot: SnapshotGraph, row: Row) -> Finding | None:
         title="Something is waited for that nobody can provide",
         sentence=f"{phrases.count(len(waiters), 'waits', 'wait')} for {line(snapshot, row['id'])}:"
         f" {reason}, and in its whole process nothing runs, sleeps or listens to anybody.",
-        evidence=[
-            *lines(snapshot, "waited for by", waiters),
-            "a signal handler could still do it",
-        ],
+        evidence=lines(snapshot, "waited for by", waiters),
         query="unserved",
         key=same("unserved", row["id"], [], as_they_are(snapshot, waiters)),
     )

@@ -204,9 +204,14 @@ WITH alive AS (
                             AND e.kind = 'needs'))
      AND (a.kind NOT IN ('task', 'thread')
           OR coalesce({attr("a", "state")}, '') NOT IN ('idle', 'parked', 'done', 'finished'))
+   UNION  -- somebody from outside, or a timer, may set these in motion
+  SELECT l.proc_key FROM nodes l
+   WHERE l.kind = 'event_loop'
+     AND ({attr("l", "listens_to")} > 0 OR {attr("l", "next_timer_s")} <= 60)
    UNION  -- where a collector failed, what it would have seen may be what provides
   SELECT p.proc_key FROM nodes p
-   WHERE p.kind = 'process' AND json_extract(p.attrs_json, '$.problems') IS NOT NULL)
+   WHERE p.kind = 'process'
+     AND ({attr("p", "signal_handlers")} > 0 OR {attr("p", "problems")} IS NOT NULL))
 SELECT r.id, r.kind, {NAME.format("r")} AS name, r.proc_key AS process,
        count(*) AS waiters, min(e.src_id) AS a_waiter_id
   FROM edges e
@@ -215,6 +220,7 @@ SELECT r.id, r.kind, {NAME.format("r")} AS name, r.proc_key AS process,
    AND r.kind IN ('queue', 'tx', 'rx', 'notify', 'condition', 'barrier', 'future', 'oncecell')
    AND NOT EXISTS (SELECT 1 FROM edges o
                     WHERE o.snapshot_id = r.snapshot_id AND o.src_id = r.id AND o.kind = 'needs')
+   AND json_extract(r.attrs_json, '$.shared') IS NOT 1  -- with other processes
    AND coalesce(json_extract(r.attrs_json, '$.type'), '') NOT LIKE 'multiprocessing%'
    AND r.proc_key NOT IN (SELECT proc_key FROM alive)
  GROUP BY r.id ORDER BY waiters DESC, r.id LIMIT ?1""",
