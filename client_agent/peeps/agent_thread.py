@@ -37,6 +37,10 @@ _SETTLED_S = 0.5
 """After so long a connection without a question, what snapshots need is loaded."""
 _LOOK_AT_DESCRIPTORS_S = 30.0
 """How long it takes to notice that the host has closed the agent's descriptors."""
+_HASTY_S = 6.0
+"""A daemon that hangs up within this time has not liked the greeting; see docs/protocol.md."""
+_CLOSED = "the daemon closed the connection"
+_CLOSED_AT_ONCE = " at once: is PEEPS_TOKEN the same here and there?"
 
 OFF, CONNECTING, CONNECTED = "off", "connecting", "connected"
 
@@ -192,6 +196,7 @@ class Agent:
         assert session is not None
         assert link is not None
         patience = _SETTLED_S
+        hasty_until = unpatched.monotonic() + _HASTY_S
         with ShortTurns() as turns:  # at all times but while it waits
             while not self._leave:
                 while self._pending:
@@ -207,7 +212,8 @@ class Agent:
                     continue
                 data = link.receive(65536)
                 if not data:
-                    self.last_error = "the daemon closed the connection"
+                    at_once = not session.requests_seen and unpatched.monotonic() < hasty_until
+                    self.last_error = _CLOSED + (_CLOSED_AT_ONCE if at_once else "")
                     return
                 self._pending += session.receive(data)
 

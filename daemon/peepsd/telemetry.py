@@ -4,7 +4,7 @@ Decides what is counted and what is worth a line. A subscriber of the bus like a
 refuses to know where happenings come from.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -17,6 +17,22 @@ from .core.happenings import (
     ProcessTimedOut,
     SnapshotCompleted,
 )
+from .core.ration import Ration
+
+_MESSAGE = "passed over a message that could not be understood"
+_CONNECTION = "cut a connection"
+
+COSTLY = {
+    "unauthorised": "refused a process",
+    "decode_error": _MESSAGE,
+    "unexpected_message": _MESSAGE,
+    "frame_too_large": _CONNECTION,
+    "slow_frame": _CONNECTION,
+    "idle_connection": _CONNECTION,
+}
+"""Kinds of problems that whoever runs the daemon should hear of, and what is said."""
+
+TOKEN_HINT = "PEEPS_TOKEN has to be the same for it as for peepsd"
 
 log = structlog.get_logger("peepsd")
 
@@ -30,6 +46,7 @@ class Telemetry:
     last_snapshot_ms: float = 0
     replies: int = 0
     timeouts: int = 0
+    _ration: Ration = field(default_factory=Ration)
 
     def __call__(self, happening: Happening) -> None:
         """Count it; log it if somebody would miss it."""
@@ -57,14 +74,33 @@ class Telemetry:
                     error=happening.detail,
                 )
             case IngestProblem():
-                log.debug(
-                    "could not use what was received",
-                    event_kind=happening.event_kind,
-                    proc_key=happening.proc_key,
-                    detail=happening.detail,
-                )
+                self._problem(happening)
             case SnapshotCompleted():
                 self._completed(happening)
+
+    def _problem(self, problem: IngestProblem) -> None:
+        """A line for what costs a message or a connection, but not one for each of a flood."""
+        who = problem.proc_key or (problem.stranger or "").rpartition(":")[0]
+        times = 0
+        if problem.event_kind in COSTLY:
+            times = self._ration.times(problem.event_kind, who, problem.at_ns)
+        if not times:
+            log.debug(
+                "could not use what was received",
+                event_kind=problem.event_kind,
+                proc_key=problem.proc_key,
+                detail=problem.detail,
+            )
+            return
+        more = {"todo": TOKEN_HINT} if problem.event_kind == "unauthorised" else {}
+        log.warning(
+            COSTLY[problem.event_kind],
+            event_kind=problem.event_kind,
+            proc_key=problem.proc_key,
+            detail=problem.detail,
+            times=times,
+            **more,
+        )
 
     def _completed(self, done: SnapshotCompleted) -> None:
         self.snapshots += 1

@@ -9,6 +9,7 @@ import pytest
 import peeps
 from peeps import _api, unpatched
 from peeps.agent_thread import in_words
+from peeps.reconnect import Backoff
 from peeps.wire.errors import FrameLengthError
 from tests.support.raw_daemon import RawDaemon
 from tests.support.waiting import wait_until
@@ -244,6 +245,26 @@ def test_a_bad_address_leaves_it_off_with_a_reason(address):
 )
 def test_what_ended_a_connection_is_told_in_a_sentence(error, words):
     assert in_words(error) == (words or "Connection reset by peer")
+
+
+def test_a_daemon_that_hangs_up_at_once_may_want_another_token(daemon, monkeypatch):
+    monkeypatch.setattr(Backoff, "delay", lambda self, chance: 3600.0)
+    peeps.start("orders", dashboard=daemon.address)
+    daemon.accept().close()
+    wait_until(lambda: peeps.status()["reason"])
+    assert peeps.status()["reason"] == (
+        "the daemon closed the connection at once: is PEEPS_TOKEN the same here and there?"
+    )
+
+
+def test_a_daemon_that_ends_is_not_suspected(daemon, monkeypatch):
+    monkeypatch.setattr(Backoff, "delay", lambda self, chance: 3600.0)
+    peeps.start("orders", dashboard=daemon.address)
+    peer = daemon.accept()
+    peer.ask(1)
+    peer.close()
+    wait_until(lambda: peeps.status()["reason"])
+    assert peeps.status()["reason"] == "the daemon closed the connection"
 
 
 def test_nobody_there_is_a_reason_and_no_more():

@@ -154,6 +154,25 @@ def test_a_token_is_needed_and_a_seed_only_peer_has_none(tmp_path: Path) -> None
         with closing(sqlite3.connect(daemon.db)) as db:
             assert TOKEN[:-1] not in str(db.execute("SELECT * FROM ingest_events").fetchall())
         assert TOKEN not in daemon.log()
+        lines = [json.loads(line) for line in daemon.log().splitlines() if "refused a" in line]
+        (said,) = lines  # of two from the same host
+        assert said["level"] == "warning"
+        assert "its hello carries no token, or a wrong one" in said["detail"]
+        assert "PEEPS_TOKEN" in said["todo"]
+
+
+def test_a_message_that_nobody_understands_is_told_once(daemon: Daemon) -> None:
+    with Peer(daemon.listen, "odd", 1) as odd:
+        odd.hello()
+        for _ in range(50):
+            odd.send(b"{")
+            odd.send(b'{"type": "news"}')
+        wait_until(lambda: "unexpected_message" in daemon.log(), "the line")
+    lines = [line for line in daemon.log().splitlines() if "passed over a message" in line]
+    assert [json.loads(line)["event_kind"] for line in lines] == [
+        "decode_error",
+        "unexpected_message",
+    ]
 
 
 def test_running_out_of_descriptors_is_survived_and_said(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from peepsd.core.events import MAX_OPEN_ROWS, MAX_WAITING_ROWS, WINDOW_NS, Event
 from peepsd.core.gather import Status, Verdict
 from peepsd.core.happenings import Bus, Happening, IngestProblem
 from peepsd.core.limits import PeerLimits
+from peepsd.core.ration import EVERY_NS, MAX_SORTS, Ration
 from peepsd.core.registry import CHRONIC_MISSES, REMEMBERED_REQUESTS, Peer, Registry
 from peepsd.core.reply import HelloMessage
 from peepsd.core.session import Answer, Session
@@ -272,3 +273,24 @@ def test_the_bus_tells_everybody_until_they_leave() -> None:
     leave()
     bus.publish(problem(2))
     assert heard == [problem(1)]
+
+
+# what is worth a line in the log
+
+
+def test_a_flood_is_told_once_an_hour_with_its_count() -> None:
+    ration = Ration()
+    hour = 3600 * 10**9
+    assert [ration.times("unauthorised", "10.0.0.1", at) for at in (0, 1, hour - 1)] == [1, 0, 0]
+    assert ration.times("unauthorised", "10.0.0.2", 5) == 1, "somebody else"
+    assert ration.times("decode_error", "10.0.0.1", 5) == 1, "something else"
+    assert ration.times("unauthorised", "10.0.0.1", hour) == 3, "the two untold and this one"
+
+
+def test_many_strangers_share_one_entry() -> None:
+    ration = Ration()
+    told = [ration.times("unauthorised", f"host-{n}", 0) for n in range(MAX_SORTS + 100)]
+    assert sum(told) == MAX_SORTS + 1
+    assert len(ration._told) == MAX_SORTS + 1
+    assert ration.times("unauthorised", "after-an-hour", EVERY_NS) == 1
+    assert len(ration._told) == 1

@@ -112,6 +112,8 @@ class IngestProblem:
     process: str | None = None
     pid: int | None = None
     proc_key: str | None = None
+    stranger: str | None = None
+    """host:port of a connection that was not admitted; the detail has it as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ class Problems:
     def of_stranger(self, address: str, event_kind: str, detail: str) -> None:
         """A problem with a connection that was not admitted."""
         text = safe_text(f"{address}: {detail}", MAX_DETAIL_BYTES)
-        self._publish(IngestProblem(self._wall_ns(), event_kind, text), 1)
+        problem = IngestProblem(self._wall_ns(), event_kind, text, stranger=address)
+        self._publish(problem, 1)
 
     def _publish(self, problem: IngestProblem, count: int) -> None:
         self._record(problem, count)
