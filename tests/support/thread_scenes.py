@@ -7,6 +7,8 @@ every Python at hand can run it.
 """
 
 import contextlib
+import ctypes
+import functools
 import itertools
 import json
 import multiprocessing
@@ -14,8 +16,10 @@ import os
 import queue
 import select
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -397,7 +401,47 @@ def own_loop_result() -> set[str]:
     return {"loop > future", "future > event_loop", "outer > loop"}
 
 
+# ------------------------------------------------------------------ calls of which nothing is known
+
+
+def waits_for_database() -> set[str]:
+    path = os.path.join(tempfile.mkdtemp(), "test.sqlite")  # noqa: PTH118 - quick to import
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    started.append(writer)
+
+    def write() -> None:
+        other = sqlite3.connect(path, timeout=1000, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+
+    thread("second", write)
+    return {"second is native code"}
+
+
+def sleeps_in_c() -> set[str]:
+    thread("sleeper", lambda: ctypes.CDLL(None).sleep(1000))
+    return {"sleeper is native code"}
+
+
+def called_by_c() -> set[str]:
+    items: queue.SimpleQueue[int] = queue.SimpleQueue()
+    lock = threading.Lock()
+    lock.acquire()
+
+    def iterate() -> None:
+        for _ in iter(items.get, None):
+            pass
+
+    thread("iterates", iterate)
+    thread("maps", lambda: list(map(lock.acquire, (True,))))
+    thread("partial", lambda: functools.partial(items.get)())
+    return {f"{name} is native code" for name in ("iterates", "maps", "partial")}
+
+
 STUCK = [
+    waits_for_database,
+    sleeps_in_c,
+    called_by_c,
     lock_order,
     held_by_attribute,
     held_by_property,
@@ -532,7 +576,25 @@ def popen_as_manager() -> None:
     thread("parent", work)
 
 
+def compute() -> None:
+    """Most wait for the interpreter lock at any moment: none of them is stuck."""
+
+    def spin() -> None:
+        number = 0
+        while True:
+            number += 1
+
+    def call() -> None:
+        while True:
+            sorted(range(1000))
+
+    for n in range(2):
+        thread(f"spinner {n}", spin)
+    thread("caller", call)
+
+
 HEALTHY = [
+    compute,
     taking_turns,
     uncontended,
     rebound_lock,

@@ -13,27 +13,37 @@ from .. import unpatched
 
 PATIENCE_S = 0.015
 """Three switch intervals: whoever only waits for the interpreter lock has woken by then."""
-_MAX_THREADS = 64
+_SLICE_S = 0.0025
+_MAX_THREADS = 256
 
 
 class Watch:
-    """Watches threads from the moment it is made."""
+    """Watches threads from the moment it is made; the first _MAX_THREADS of them."""
 
     def __init__(self, native_ids: Iterable[int | None]) -> None:
         known = [i for i in native_ids if i is not None][:_MAX_THREADS]
         self._before = {i: count for i in known if (count := times_scheduled(i)) is not None}
 
     def did_not_run(self) -> set[int]:
-        """Native ids of those that have not run since; waits for PATIENCE_S first."""
-        if not self._before:
-            return set()
-        unpatched.sleep(PATIENCE_S)
-        return {i for i, count in self._before.items() if times_scheduled(i) == count}
+        """Native ids of those that have not run within PATIENCE_S. Waits no longer than until
+        all have."""
+        still = self._before
+        until = unpatched.monotonic() + PATIENCE_S
+        while still and (left := until - unpatched.monotonic()) > 0:
+            unpatched.sleep(min(left, _SLICE_S))
+            still = {i: count for i, count in still.items() if times_scheduled(i) == count}
+        return set(still)
 
 
 def times_scheduled(native_id: int) -> int | None:
     """How often a thread of this process was given a processor, as far as the kernel tells."""
     return _timeslices(native_id) or _switches(native_id)
+
+
+def is_asleep(native_id: int) -> bool:
+    """Whether a thread of this process is blocked in the kernel; whoever waits for the
+    interpreter lock is, too."""
+    return (_read(native_id, "stat") or b"").rpartition(b")")[2].split()[:1] in ([b"S"], [b"D"])
 
 
 def _timeslices(native_id: int) -> int | None:

@@ -13,6 +13,8 @@ from .thread_waits import ThreadWait
 
 NOT_WAITS = frozenset(("idle", "event_loop"))
 """What threads do when they have nothing to do: nobody is stuck because of it."""
+NATIVE = "native code"
+"""A call that is not known to wait, which the kernel says does not run."""
 _UNSURE = "at a lock whose holder was not found, and it ran again right after the cut"
 _DID_NOT_RUN = "it did not run for a while"
 
@@ -27,22 +29,22 @@ class ThreadRow(NamedTuple):
 
 
 def build_thread(
-    row: ThreadRow, graph: Graph, seen: Seen, was_patient: bool, steps: int | None
+    row: ThreadRow, graph: Graph, seen: Seen, was_still: bool, steps: int | None
 ) -> None:
-    """The node of a thread and what it needs. `was_patient`: it really stood still; `steps`: how
-    often it has run so far."""
+    """The node of a thread and what it needs. `was_still`: it was seen not to run for a while;
+    `steps`: how often it has run so far."""
     thread = seen.threads.get(row.ident)
     places = seen.places.stack(row.spots)
     wait = row.wait
-    certainty = _certainty(row.ident, wait, seen, was_patient)
+    certainty = _certainty(row.ident, wait, seen, was_still)
     node = graph.node(
         *seen.thread_ref(row.ident),
         label=(thread and thread.name) or f"thread {row.ident}",
         name=thread and thread.name,
         native_id=thread and thread.native_id,
         daemon=thread and thread.daemon,
-        state=_state(wait),
-        waits_for=wait.kind if wait else None,
+        state=_state(wait, was_still),
+        waits_for=wait.kind if wait else NATIVE if was_still else None,
         op=wait.op if wait else None,
         timeout_s=_limit(wait),
         steps=steps,
@@ -65,9 +67,9 @@ def build_thread(
         graph.edge(graph.ref(task), node, "needs", relation="runs on it")
 
 
-def _state(wait: ThreadWait | None) -> str:
+def _state(wait: ThreadWait | None, was_still: bool) -> str:
     if wait is None:
-        return "running"
+        return "waiting" if was_still else "running"
     return "idle" if wait.kind in NOT_WAITS else "waiting"
 
 
@@ -78,12 +80,12 @@ def _limit(wait: ThreadWait | None) -> float | None:
     return round(wait.limit_s, 3)
 
 
-def _certainty(ident: int, wait: ThreadWait | None, seen: Seen, was_patient: bool) -> str | None:
+def _certainty(ident: int, wait: ThreadWait | None, seen: Seen, was_still: bool) -> str | None:
     """Why a wait is believed ("" if it was simply seen); None if it is not."""
     if wait is None or wait.contended is None:
         return ""
     ref, owner = wait.contended
-    if was_patient:
+    if was_still:
         return _DID_NOT_RUN
     if not holders_of(ref, seen):
         return None

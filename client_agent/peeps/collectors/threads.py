@@ -6,7 +6,8 @@ how threads, futures and executors hang together. Refuses to read frames itself 
 
 A thread that sits at a lock need not wait for it: under contention the new owner sits at the very
 same place until it gets the interpreter lock. So an edge to an interpreter's lock is drawn only
-if the lock's holder was found, or if the thread did not run at all for a while afterwards.
+if the lock's holder was found, or if the thread did not run at all for a while afterwards. In the
+same way a thread inside of a call of which nothing is known is told from one that computes.
 """
 
 import os
@@ -26,7 +27,7 @@ from .executors import Executors
 from .frame_values import View
 from .future_sources import note_source
 from .known_calls import find_code_in
-from .patience import Watch, times_scheduled
+from .patience import Watch, is_asleep, times_scheduled
 from .thread_holdings import HeldLock, held_locks
 from .thread_nodes import ThreadRow, build_thread, holders_of
 from .thread_waits import ThreadWait, ThreadWaitReader
@@ -82,9 +83,9 @@ class Threads:
         return look.captured
 
     def build(self, captured: Captured, graph: Graph, seen: Seen) -> None:
-        patient = _patient_threads(captured, seen)
+        still = _still_threads(captured, seen)
         for row in captured.rows:
-            build_thread(row, graph, seen, row.ident in patient, _turns(row, seen))
+            build_thread(row, graph, seen, row.ident in still, _turns(row, seen, still))
         for ref, written in captured.written.items():
             graph.node(*ref, written_as=written)
         captured.executors.build(graph, seen)
@@ -193,18 +194,13 @@ def _places_of_all_threads() -> list[tuple[CodeType, int, bool]]:
     return found
 
 
-def _patient_threads(captured: Captured, seen: Seen) -> set[int]:
-    """Idents of threads at a lock without a known holder that really wait for it.
+def _still_threads(captured: Captured, seen: Seen) -> set[int]:
+    """Idents of threads at a lock without a known holder that really wait for it, and of those
+    in calls of which nothing is known but that they do not return.
 
     They stand at the same instruction still, and do not run for a while.
     """
-    doubtful = {
-        row.ident: row
-        for row in captured.rows
-        if row.wait is not None
-        and row.wait.contended is not None
-        and not holders_of(row.wait.contended[0], seen)
-    }
+    doubtful = {row.ident: row for row in captured.rows if _is_doubtful(row, seen)}
     natives = {ident: native for ident in doubtful if (native := _native_id(ident, seen))}
     watch = Watch(natives.values())
     with SteadyTurns():
@@ -214,12 +210,25 @@ def _patient_threads(captured: Captured, seen: Seen) -> set[int]:
             if ident in doubtful and doubtful[ident].spots[-1] == (id(frame.f_code), frame.f_lasti)
         }
     still = watch.did_not_run()
-    return {ident for ident, native in natives.items() if native in still and ident in there}
+    return {
+        ident
+        for ident, native in natives.items()
+        if native in still and ident in there and is_asleep(native)
+    }
 
 
-def _turns(row: ThreadRow, seen: Seen) -> int | None:
+def _is_doubtful(row: ThreadRow, seen: Seen) -> bool:
+    """Whether only patience can tell if a thread waits."""
+    if row.wait is None:
+        native = _native_id(row.ident, seen) if row.spots else None
+        return native is not None and is_asleep(native)
+    return row.wait.contended is not None and not holders_of(row.wait.contended[0], seen)
+
+
+def _turns(row: ThreadRow, seen: Seen, still: set[int]) -> int | None:
     """How often a thread that waits has run so far: what is stuck does not run."""
-    native = None if row.wait is None else _native_id(row.ident, seen)
+    waits = row.wait is not None or row.ident in still
+    native = _native_id(row.ident, seen) if waits else None
     return None if native is None else times_scheduled(native)
 
 

@@ -128,6 +128,9 @@ def _actor(node: Node) -> Root:
             return Root("sleeping", "it sleeps")
         case "done" | "finished":
             return Root("unknown", "it has ended")
+    if node.attrs.get("waits_for") == "native code":
+        caller = f" that {node.place.function} made" if node.place.function else ""
+        return Root("unknown", f"it waits inside of a call to native code{caller}")
     return Root("unknown", "it waits for something that could not be seen from outside")
 
 
