@@ -27,6 +27,35 @@ def steps(why: Any) -> list[str]:
     return [step["node"]["name"] for step in why["steps"]]
 
 
+@pytest.mark.parametrize(
+    ("helper", "ours"),
+    [
+        ("sleep:p-1/s", "net_accept:p-1/m"),  # waiting for work tells more than a library's nap
+        ("notify:p-1/results", "notify:p-1/m"),
+    ],
+)
+def test_a_process_is_told_by_its_own_code_and_not_by_a_library_s(
+    tmp_path: Path, helper: str, ours: str
+) -> None:
+    db = new_database(tmp_path / "d.sqlite")
+    s = SnapshotBuilder(db, 1, 10**18)
+    s.process("p", 1)
+    library = "/usr/lib/python3.11"
+    threads = f"_bootstrap ({library}/threading.py:1002)"
+    pool = f"_handle_results ({library}/multiprocessing/pool.py:579)"
+    own = ["<module> (/srv/app.py:9)", f"get ({library}/multiprocessing/pool.py:768)"]
+    s.node("thread:p-1/1", "p-1", "Thread-3 (_handle_results)", stack=[threads, pool])
+    s.node("thread:p-1/2", "p-1", "MainThread", stack=own)
+    s.node(helper, "p-1")
+    s.node(ours, "p-1")
+    s.node("lock:p-1/l", "p-1")
+    s.chain("thread:p-1/1", "lock:p-1/l", helper)  # even where its chain is the longer one
+    s.chain("thread:p-1/2", ours)
+    db.close()
+    why = ask(tmp_path / "d.sqlite", "why", subject="p")
+    assert why["subject"]["name"] == "MainThread"
+
+
 def test_the_worst_is_the_deadlock(story: Path) -> None:
     why = ask(story, "why")
     assert why["root"]["kind"] == "cycle"

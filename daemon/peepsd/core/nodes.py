@@ -4,6 +4,7 @@ Decides which attribute names mean what (docs/data-model.md), tolerantly: foreig
 `ctx`, spell capacity differently or say nothing at all. Refuses to know edges and SQL.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,9 @@ def child_pid(node_id: str, told: object) -> int | None:
         return told
     tail = node_id.rpartition("/pid-")[2]
     return int(tail) if tail.isascii() and tail.isdigit() else None
+
+
+_LIBRARIES = re.compile(r"/(?:site-packages|dist-packages|lib/python3\.\d+)/|<frozen ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,12 @@ class Node:
         """Its frames as text, outermost first."""
         frames = self.attrs.get("stack")
         return [_frame_text(frame) for frame in frames] if isinstance(frames, list) else []
+
+    @property
+    def is_of_library(self) -> bool:
+        """Whether nothing on its stack is the program's own: a library's, or Python's."""
+        frames = self.stack or [str(self.place)]
+        return bool(frames[0]) and all(_LIBRARIES.search(frame) for frame in frames)
 
     @property
     def is_torn(self) -> bool:

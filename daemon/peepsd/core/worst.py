@@ -152,14 +152,29 @@ def explain_process(
     caught = [i for i in node_ids if index.get(i) in snapshot.stuck]
     tried = caught[:1] or node_ids[:TRIED]
     found = [answers.explain(snapshot, node_id, later) for node_id in tried]
-    return min(found, key=_how_telling)
+    return min(found, key=lambda why: _how_telling(snapshot, why))
 
 
-def _how_telling(why: Why) -> tuple[bool, bool, int, int, int]:
+def _how_telling(snapshot: SnapshotGraph, why: Why) -> tuple[bool, bool, bool, int, int, int]:
     kind = why.root.kind if why.root else "running"
     rank = roots.ROOT_KINDS.index(kind)
     is_idle = why.root is not None and why.root.is_idle
-    return (is_idle, kind in ENDS_BY_ITSELF, rank, -why.waiting_count, -len(why.steps))
+    is_of_library = why.subject is not None and snapshot.node(why.subject.id).is_of_library
+    if is_of_library and why.subject is not None and not _is_waited_for(snapshot, why.subject.id):
+        is_idle = True  # a library's helper, which nobody misses
+    return (
+        is_idle,
+        kind in ENDS_BY_ITSELF,
+        is_of_library,
+        rank,
+        -why.waiting_count,
+        -len(why.steps),
+    )
+
+
+def _is_waited_for(snapshot: SnapshotGraph, node_id: str) -> bool:
+    n = snapshot.graph.index.get(node_id)
+    return n is not None and bool(snapshot.graph.needed_by[n])
 
 
 def _silent(snapshot: SnapshotGraph, proc_key: str, status: str) -> Why:
