@@ -46,6 +46,12 @@ class Ambiguous(PeepsError):
     status = 409
 
 
+class TooLarge(PeepsError):
+    """The answer would be larger than anybody wants to hold in memory."""
+
+    status = 413
+
+
 class TooManyRequests(PeepsError):
     """Everything that could serve this is busy; trying again helps."""
 

@@ -2,14 +2,17 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from peepsd.errors import StoreError
+from peepsd.store import bounded, cycles
 from peepsd.store.graph_reads import GraphReads
 from peepsd.store.packs import PACKS
 from peepsd.store.scope import narrow
-from tests.support.answers_db import START_NS, SnapshotBuilder, new_database
+from tests.support.answers_db import START_NS, SnapshotBuilder, ask, new_database
 
 Edge = tuple[str, str]
 
@@ -90,3 +93,56 @@ def test_of_many_ends_of_a_connection_some_are_told(tmp_path: Path) -> None:
     db.close()
     assert len({row[0] for row in rows}) == 40, "every caller"
     assert len(rows) == 40 * 16
+
+
+def test_a_query_that_takes_too_long_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "d.sqlite"
+    _cost(path, _one_connection(400))
+    reads = GraphReads(str(path))
+    narrow(reads.connection, 1)
+    with pytest.raises(StoreError, match="took longer than 0 s and was given up"):
+        bounded.answer(reads.connection, 1, PACKS["requests-between"].sql, [100], deadline_s=0)
+    found = bounded.answer(reads.connection, 1, "SELECT count(*) FROM edges", [])
+    assert found["rows"] == [[801]], "the next one has its own time"
+    reads.close()
+
+
+def test_a_chain_is_no_cycle_however_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its SQL each node of the chain starts a walk: the graph answers, in one pass."""
+    steps = 0
+
+    @contextmanager
+    def counting(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        connection.set_progress_handler(count, 100)
+        yield
+
+    monkeypatch.setattr(bounded, "_stopping_after", counting)
+    costs = []
+    for length in (250, 1000):
+        path = tmp_path / f"{length}.sqlite"
+        _cost(path, ((f"task:{n}", f"task:{n + 1}") for n in range(length)))
+        steps = 0
+        assert ask(path, "query", name="cycles")["rows"] == []
+        costs.append(steps)
+    assert costs[1] <= 6 * costs[0] + 10
+
+
+def test_cycles_are_those_of_the_sql(tmp_path: Path) -> None:
+    path = tmp_path / "d.sqlite"
+    circle = [(f"task:{n}", f"task:{(n + 1) % 30}") for n in range(30)]
+    others = [("task:self", "task:self"), ("task:a", "lock:l"), ("lock:l", "task:a")]
+    behind = [("task:late", "task:3"), ("task:3", "task:free"), ("task:free", "lock:x")]
+    _cost(path, iter([*circle, *others, *behind]))
+    reads = GraphReads(str(path))
+    narrow(reads.connection, 1)
+    found = cycles.answer(reads, 1, 1000)
+    by_sql = bounded.answer(reads.connection, 1, PACKS["cycles"].sql, [1000])
+    assert found == by_sql
+    assert len(found["rows"]) == 32
+    assert len(cycles.answer(reads, 1, 5)["rows"]) == 5
+    reads.close()

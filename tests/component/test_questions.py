@@ -5,9 +5,12 @@ from typing import Any
 
 import orjson
 import pytest
+import trio
+import trio.testing
 
-from peepsd.errors import Ambiguous, NotFound, SchemaVersionError, StoreError
+from peepsd.errors import Ambiguous, NotFound, SchemaVersionError, StoreError, TooManyRequests
 from peepsd.store import exports, questions
+from peepsd.store.analyst import Analyst
 from tests.support.answers_db import (
     SECOND,
     START_NS,
@@ -491,3 +494,87 @@ def test_attributes_that_cannot_be_read_cost_only_themselves(tmp_path: Path, att
     assert "attrs_unreadable" in told["attrs"]
     assert told["attrs"]["n"] in ("1e999", "9" * 5000)
     assert steps(ask(path, "why", subject="good"))[0] == "good"
+
+
+def a_huge_name(path: Path, size: int, waiters: int) -> Path:
+    db = new_database(path)
+    s = SnapshotBuilder(db, 1, START_NS)
+    s.process("p", 1)
+    s.node("lock:p-1/L", "p-1", "L" * size, at="/x.py:1 held")
+    for n in range(waiters):
+        s.node(f"task:p-1/{n}", "p-1", f"t{n}", state="waiting")
+        s.edge(f"task:p-1/{n}", "lock:p-1/L")
+    db.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("question", "args"),
+    [
+        ("why", {}),
+        ("why", {"subject": "t1"}),
+        ("check", {}),
+        ("blockers", {}),
+        ("tree", {}),
+        ("waits", {}),
+        ("query", {"name": "waits"}),
+        ("query", {"name": "blockers"}),
+        ("export", {"format": "dot"}),
+    ],
+)
+def test_a_huge_name_is_cut_wherever_it_is_told(
+    tmp_path: Path, question: str, args: dict[str, Any]
+) -> None:
+    path = a_huge_name(tmp_path / "d.sqlite", 1_000_000, 30)
+    found = questions.answer(str(path), question, args)
+    assert len(found) < 30 * 5000 + 20_000
+    if question not in ("tree", "check"):  # they do not tell of locks
+        assert "… (cut; 1000000 characters)" in found.decode()
+
+
+def test_the_rows_of_a_query_have_a_size(tmp_path: Path) -> None:
+    path = a_huge_name(tmp_path / "d.sqlite", 5000, 1500)
+    found = ask(path, "query", name="waits", limit=5000)
+    assert found["truncated"] == "bytes"
+    assert 900 < found["row_count"] == len(found["rows"]) < 1500
+    assert ask(path, "query", name="waits", limit=500)["truncated"] is None
+
+
+def test_an_answer_that_nobody_can_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(a_huge_name(tmp_path / "d.sqlite", 10, 1500))
+    monkeypatch.setattr(questions, "MAX_ANSWER_BYTES", 1 << 16)
+    order = {"database": path, "question": "waits", "args": {"limit": 5000}}
+    refused = questions.handle(orjson.dumps(order))
+    assert refused[:1] == b"-"
+    error = orjson.loads(refused[1:])
+    assert error["status"] == 413
+    assert "the daemon gives at most" in error["message"]
+    order["args"] = {"limit": 10}
+    assert questions.handle(orjson.dumps(order))[:1] == b"+"
+
+
+async def test_named_queries_leave_a_worker_to_the_others(
+    story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyst = Analyst(story, size=2, queue_limit=2)
+    held, running = trio.Event(), list[str]()
+
+    async def answer(question: str, args: object) -> bytes:
+        running.append(question)
+        await held.wait()
+        running.remove(question)
+        return b"{}"
+
+    monkeypatch.setattr(analyst, "_answer", answer)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(analyst.ask, "query", {})
+        nursery.start_soon(analyst.ask, "why", {})
+        await trio.testing.wait_all_tasks_blocked()
+        assert sorted(running) == ["query", "why"]
+        with pytest.raises(TooManyRequests, match="2 named queries wait"):
+            await analyst.ask("query", {})
+        held.set()
+    assert running == []

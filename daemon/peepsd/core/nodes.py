@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .cut import cut
+
 ACTORS = frozenset({"task", "thread", "future", "request", "command"})
 """Kinds that do something, and so can wait. Everything else is a resource waited for."""
 
@@ -77,15 +79,15 @@ class Node:
         for value in (self.attrs.get("name"), self.label):
             if isinstance(value, str) and value:
                 if value != self.attrs.get("type"):
-                    return value
-                return f"{value.rpartition('.')[2]}@{unique[-4:]}"  # told apart from its like
+                    return cut(value)
+                return f"{cut(value.rpartition('.')[2])}@{unique[-4:]}"  # told apart from its like
         return unique
 
     @property
     def state(self) -> str | None:
         """running, waiting, sleeping, blocked, ...; None: it did not say."""
         value = self.attrs.get("state")
-        return value if isinstance(value, str) else None
+        return cut(value) if isinstance(value, str) else None
 
     @property
     def place(self) -> Place:
@@ -119,7 +121,7 @@ class Node:
     def inferred(self) -> str | None:
         """How it was inferred; None: it was recorded."""
         value = self.attrs.get("inferred")
-        return str(value) if value else None
+        return cut(str(value)) if value else None
 
     def number(self, *names: str) -> float | None:
         """The first of these attributes that is a number."""
@@ -138,15 +140,15 @@ class Node:
 
 def _place(file: Any, line: Any, function: Any) -> Place:
     return Place(
-        file if isinstance(file, str) else None,
+        cut(file) if isinstance(file, str) else None,
         line if isinstance(line, int) else None,
-        function if isinstance(function, str) else None,
+        cut(function) if isinstance(function, str) else None,
     )
 
 
 def _frame_text(frame: Any) -> str:
     if not isinstance(frame, dict):
-        return str(frame)
+        return cut(str(frame))
     place = _place(frame.get("file"), frame.get("line"), frame.get("function"))
     return f"{place} in {place.function}" if place.function else str(place)
 

@@ -34,7 +34,7 @@ ERRORS: Mapping[int, str] = {
     403: "the request comes from a page of somebody else",
     404: "there is no such snapshot, node, process or query",
     409: "the name fits several nodes or processes; the body lists them",
-    413: "the body is too large",
+    413: "the body, or what would be the answer, is too large",
     415: "the body must be application/json",
     421: "the Host is none of this daemon's",
     429: "too much at once; trying again helps",

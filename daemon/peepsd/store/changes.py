@@ -4,7 +4,6 @@ Decides the SQL that compares two snapshots; what a change is, core.diff says. R
 who asks.
 """
 
-import base64
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from ..core import diff as core
 from ..core.answer_shapes import NodeInfo
 from ..core.nodes import Node, missing_node
 from ..errors import BadRequest, NotFound
+from . import bounded
 from .graph_reads import GraphReads
 from .scope import narrow
 from .subjects import known_process
@@ -260,14 +260,15 @@ def waits(
     narrow(reads.connection, snapshot_id)
     if process is not None:
         known_process(reads, snapshot_id, process)
-    rows = reads.rows(
+    cursor = reads.connection.execute(
         "SELECT * FROM waits WHERE waiter_kind IN ('task', 'thread', 'future')"
         " AND (?1 IS NULL OR waiter_process = ?1 OR waiter_process IN"
         " (SELECT proc_key FROM snapshot_processes WHERE process = ?1 OR cast(pid AS text) = ?1))"
         " ORDER BY waiter_process, waiter, waiter_id LIMIT ?2",
         (process, 500 if limit is None else int(limit)),
     )
-    found = [dict(row) for row in rows]
+    names = [column[0] for column in cursor.description]
+    found = [dict(zip(names, map(bounded.cell, row), strict=True)) for row in cursor]
     for row in found:
         del row["snapshot_id"]
     return {"snapshot_id": snapshot_id, "waits": found}
@@ -286,7 +287,7 @@ def sql(reads: GraphReads, text: str, params: Sequence[Any], wanted: int | None)
     except (sqlite3.Error, sqlite3.Warning) as exc:
         raise BadRequest(f"SQLite says: {exc}") from None
     columns = [column[0] for column in cursor.description or ()]
-    shown = [[_cell(value) for value in row] for row in rows[:MAX_ROWS]]
+    shown = [[bounded.as_json(value) for value in row] for row in rows[:MAX_ROWS]]
     return {
         "snapshot_id": snapshot_id,
         "columns": columns,
@@ -294,14 +295,6 @@ def sql(reads: GraphReads, text: str, params: Sequence[Any], wanted: int | None)
         "row_count": len(shown),
         "truncated": "rows" if len(rows) > MAX_ROWS else None,
     }
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"$blob": base64.b64encode(value).decode()}
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return {"$real": str(value)}
-    return value
 
 
 def snapshots(reads: GraphReads, limit: int | None, before: int | None = None) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class GraphReads:
             raise self._no_such(snapshot_id)
         processes = self.processes(snapshot_id)
         marks = self._marks()
-        edges = chain(self._needs(), self._children(processes))
+        edges = chain(self.needs(), self._children(processes))
         found = wires.untangle(edges, marks.any_of, marks.limited, self._writers())
         missing = self._missing()
         self._find_owners(snapshot_id, missing, processes)
@@ -106,7 +106,8 @@ class GraphReads:
         )
         return [Process(*row) for row in rows]
 
-    def _needs(self) -> Iterator[tuple[str, str, str | None]]:
+    def needs(self) -> Iterator[tuple[str, str, str | None]]:
+        """Every `needs` edge of the snapshot that the connection is narrowed to."""
         cursor = self.connection.cursor()
         cursor.row_factory = None
         cursor.execute(

@@ -2,6 +2,8 @@
 
 Decides names (those that moire's users know, and more) and their SQL. Each runs as it is through
 POST /api/sql, `peeps query NAME` and, with a snapshot's id, in sqlite3. `?1` is the most rows.
+`cycles` alone is answered otherwise where peeps itself is asked (cycles.py): on long chains its SQL
+costs the square.
 Refuses to know who asks. Columns are described in docs/sql-cookbook.md.
 """
 

@@ -6,18 +6,20 @@ nobody; the command line calls `answer` on a file. Answers are those of core, as
 """
 
 import gc
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from ..core import answers, findings, tree, worst
 from ..core.finding_rules import RULES
 from ..core.snapshot_graph import SnapshotGraph
-from ..errors import BadRequest, NotFound, PeepsError
-from . import changes, exports, packs, subjects
+from ..errors import BadRequest, NotFound, PeepsError, TooLarge
+from . import bounded, changes, cycles, exports, packs, subjects
 from .graph_reads import GraphReads
+from .scope import narrow
 
 Arguments = Mapping[str, Any]
 
@@ -59,7 +61,7 @@ class Session:
         """What the named queries behind the findings return."""
         reads = self._reads[snapshot.snapshot_id]
         found = {
-            name: [dict(row) for row in reads.rows(packs.PACKS[name].sql, (FINDING_ROWS,))]
+            name: [_cut(row) for row in reads.rows(packs.PACKS[name].sql, (FINDING_ROWS,))]
             for name in RULES
         }
         for row in found["requests-between"]:
@@ -69,6 +71,10 @@ class Session:
 
 FINDING_ROWS = 50
 """Of each query behind the findings so many rows are looked at."""
+
+
+def _cut(row: sqlite3.Row) -> dict[str, Any]:
+    return {name: bounded.cell(row[name]) for name in row.keys()}  # noqa: SIM118, a Row yields values
 
 
 def _why(session: Session, args: Arguments) -> Any:
@@ -158,9 +164,14 @@ def _stuck(session: Session, args: Arguments) -> Any:
 
 def _query(session: Session, args: Arguments) -> Any:
     pack = packs.pack_named(str(args.get("name")))
-    limit = args.get("limit")
-    params = [packs.DEFAULT_LIMIT if limit is None else int(limit)]
-    return changes.sql(session.reads, pack.sql, params, args.get("snapshot_id"))
+    limit = packs.DEFAULT_LIMIT if args.get("limit") is None else int(args["limit"])
+    reads = session.reads
+    snapshot_id = reads.snapshot_id(args.get("snapshot_id"))
+    earlier = reads.previous(snapshot_id)
+    narrow(reads.connection, snapshot_id, earlier[0] if earlier else None)
+    if pack.name == "cycles":
+        return cycles.answer(reads, snapshot_id, limit)
+    return bounded.answer(reads.connection, snapshot_id, pack.sql, [limit])
 
 
 def _sql(session: Session, args: Arguments) -> Any:
@@ -220,7 +231,28 @@ def handle(request: bytes) -> bytes:
     as {"status", "message", "hint"}."""
     order = orjson.loads(request)
     try:
-        return b"+" + answer(order["database"], order["question"], order["args"])
-    except PeepsError as exc:
-        error = {"status": exc.status, "message": exc.message, "hint": exc.hint}
-        return b"-" + orjson.dumps(error)
+        found = answer(order["database"], order["question"], order["args"])
+        _refuse_too_large(order["question"], len(found))
+        return b"+" + found
+    except MemoryError:
+        exc: PeepsError = TooLarge("the answer needs more memory than there is", hint=_LESS)
+    except PeepsError as refused:
+        exc = refused
+    error = {"status": exc.status, "message": exc.message, "hint": exc.hint}
+    return b"-" + orjson.dumps(error)
+
+
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_EXPORT_BYTES: Final = 256 * 1024 * 1024
+"""The daemon holds an answer until it is sent: more is for those who read the file."""
+
+_LESS: Final = "ask about one process or node, or read a copy of the file: peeps --db FILE …"
+
+
+def _refuse_too_large(question: str, size: int) -> None:
+    limit = MAX_EXPORT_BYTES if question == "export" else MAX_ANSWER_BYTES
+    if size > limit:
+        raise TooLarge(
+            f"the answer has {size >> 20} MiB; the daemon gives at most {limit >> 20} MiB",
+            hint=_LESS,
+        )
