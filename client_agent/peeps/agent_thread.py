@@ -12,7 +12,7 @@ import os
 import random
 from dataclasses import replace
 
-from . import unpatched
+from . import pause, turns, unpatched
 from .collectors import Collectors
 from .config import Config
 from .daemon_session import DaemonSession
@@ -79,12 +79,12 @@ class Agent:
         """Start the thread, unless it runs; one that was asked to end and has not, goes on."""
         self._leave = False
         if self._ended.acquire(False):
-            if self.config.short_turns:  # here: the thread might never get to do it
-                self._turns.__enter__()
             try:
+                if self.config.short_turns:  # here: the thread might never get to do it
+                    self._turns.begin()
                 self.ident = unpatched.start_new_thread(self._run, ())
             except BaseException:  # the host may start no more threads: then there is none
-                self._turns.__exit__()
+                self._turns.end()
                 self._ended.release()
                 raise
 
@@ -112,8 +112,10 @@ class Agent:
         self._waker.wake()
         if not self._ended.acquire(True, seconds):
             return False
-        self._turns.__exit__()
-        self._ended.release()
+        try:
+            self._turns.end()
+        finally:
+            self._ended.release()
         return True
 
     def become_child(self) -> None:
@@ -197,7 +199,7 @@ class Agent:
         assert link is not None
         patience = _SETTLED_S
         hasty_until = unpatched.monotonic() + _HASTY_S
-        with ShortTurns() as turns:  # at all times but while it waits
+        with ShortTurns() as short:  # at all times but while it waits
             while not self._leave:
                 while self._pending:
                     self._answer(self._pending[0])
@@ -206,7 +208,7 @@ class Agent:
                     self._pending.pop(0)
                 if self._has_new_name:
                     return
-                if not self._waker.wait(patience, link.fileno(), turns=turns):
+                if not self._waker.wait(patience, link.fileno(), turns=short):
                     self._warm_up()
                     patience = _LOOK_AT_DESCRIPTORS_S
                     continue
@@ -219,6 +221,8 @@ class Agent:
 
     def _warm_up(self) -> None:
         """While nobody asks: have everything loaded that the next snapshot will need."""
+        pause.repair()
+        turns.repair()
         if not self._leave:
             with contextlib.suppress(Exception):
                 self._collectors.warm_up()

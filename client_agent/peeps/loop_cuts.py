@@ -82,8 +82,10 @@ class LoopCut:
                     raise
                 self.problem = type(exc).__name__
             finally:
-                part.borrowed.clear()  # here, in the loop's own thread
-                done.release()
+                try:
+                    part.borrowed.clear()  # here, in the loop's own thread
+                finally:
+                    done.release()
 
         self._take_back = self.loop.ask(work)
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from . import unpatched
+from . import pause, turns, unpatched
 from .collectors import Collectors
 from .collectors.base import Collector, LoopCollector
 from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
@@ -62,8 +62,12 @@ class Snapshot:
         if why_unverified():
             self._cut.facts.unknown["insides"] = str(why_unverified())
         self._each(collectors, "prepare", lambda c: c.prepare(self._cut))
-        with SteadyTurns():
-            captured, loop_cuts = self._capture(collectors)
+        try:
+            with SteadyTurns():
+                captured, loop_cuts = self._capture(collectors)
+        finally:  # a signal handler may have thrown a loop out of its cut at any point
+            pause.repair()
+            turns.repair()
         with ShortTurns():
             self._build_graph(captured, loop_cuts)
         return self.graph

@@ -7,42 +7,66 @@ Decides nothing but that the host gets its own interval back.
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import CodeType
 from typing import Self
 
 from . import unpatched
+from .host_settings import HostSetting
 
 SHORT_TURN_S = 0.0001
 """How soon threads hand over the interpreter lock while a request is answered."""
 STEADY_TURN_S = 0.005
 """Python's own interval."""
 
-_befores: list[float] = []
-"""What was found by those who are inside now, the host's own first."""
+
+def _microseconds() -> int:
+    return round(sys.getswitchinterval() * 1e6)
+
+
+def _set(microseconds: int) -> None:
+    """Set it so that the same number is read again: it is kept in whole microseconds, rounded
+    down, and what was read and set back often would creep towards zero."""
+    sys.setswitchinterval((microseconds + 0.5) / 1e6)
+
+
+_interval = HostSetting(_microseconds, _set)
+
+repair = _interval.repair
+forget_after_fork = _interval.forget_after_fork
 
 
 class _Turns:
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._is_set = False
+        self._wanted = round(seconds * 1e6)
+        self._code: CodeType | None = None
 
-    def _is_wanted(self, before: float) -> bool:
+    def _is_wanted(self, before: int) -> bool:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        before = sys.getswitchinterval()
-        self._is_set = self._is_wanted(before)
-        if self._is_set:
-            _befores.append(before)
-            _set(self._seconds)
+        self._code = sys._getframe(1).f_code
+        try:
+            self._hold()
+        except BaseException:  # by a signal handler of the host
+            _interval.release(self)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        is_set, self._is_set = self._is_set, False
-        if not is_set or not _befores:
-            return
-        before = _befores.pop()
-        if abs(sys.getswitchinterval() - self._seconds) < 1e-5:
-            _set(before)  # else the host has set another meanwhile
+        _interval.release(self)
+
+    def begin(self) -> None:
+        """Until `end`, which another function of another thread may call."""
+        self._code = None
+        self._hold()
+
+    def end(self) -> None:
+        """Undo `begin`; may be called twice."""
+        _interval.release(self)
+
+    def _hold(self) -> None:
+        if self._is_wanted(_interval.value()):
+            _interval.hold(self, self._wanted, self._code)
 
 
 class ShortTurns(_Turns):
@@ -57,31 +81,31 @@ class ShortTurns(_Turns):
     def __init__(self) -> None:
         super().__init__(SHORT_TURN_S)
 
-    def _is_wanted(self, before: float) -> bool:
-        return before > self._seconds
+    def _is_wanted(self, before: int) -> bool:
+        return before > self._wanted
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
         """The host's own turns for a while."""
-        self.__exit__()
+        _interval.release(self)
         try:
             yield
         finally:
-            self.__enter__()
+            self._hold()
 
 
 class LongTurns(_Turns):
     """Holds the interpreter lock a little longer, for a retry of a look that did not hold."""
 
-    def __enter__(self) -> Self:
+    def _hold(self) -> None:
         if sys.getswitchinterval() < 2 * SHORT_TURN_S:
             # Who waits already does so by the short interval, and would interrupt soon: let them
             # in now. Who had to hand the lock back is awake again only after the next line.
             unpatched.sleep(0)
-        return super().__enter__()
+        super()._hold()
 
-    def _is_wanted(self, before: float) -> bool:
-        return before < self._seconds
+    def _is_wanted(self, before: int) -> bool:
+        return before < self._wanted
 
 
 class SteadyTurns(LongTurns):
@@ -90,16 +114,3 @@ class SteadyTurns(LongTurns):
 
     def __init__(self) -> None:
         super().__init__(STEADY_TURN_S)
-
-
-def forget_after_fork() -> None:
-    """In a forked child: the threads that had set it are not there."""
-    if _befores:
-        _set(_befores[0])
-        _befores.clear()
-
-
-def _set(seconds: float) -> None:
-    """Set it so that the same number is read again: it is kept in whole microseconds, rounded
-    down, and what was read and set back often would creep towards zero."""
-    sys.setswitchinterval(seconds + 5e-7)
