@@ -5,8 +5,10 @@ The expected texts are in tests/golden; `PEEPS_TEST_WRITE_GOLDEN=1 pytest` write
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -355,6 +357,35 @@ def test_no_colours_in_a_pipe_and_colours_on_a_terminal(story: str) -> None:
         child.wait(60)
     os.close(primary)
     assert b"\x1b[" in shown
+
+
+def test_events_of_no_snapshot_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "d.sqlite")
+    new_database(tmp_path / "d.sqlite").close()
+    _, out, _ = peeps(capsys, "events", "--db", path)
+    assert out == "Everything that was received could be used.\n"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        add = (
+            "INSERT INTO ingest_events (event_at_ns, snapshot_id, proc_key, event_kind, detail,"
+            " count) VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        db.execute(add, (10**18, None, None, "unauthorised", "10.0.0.1:5: no\x1b[2J", 7))
+        db.execute(add, (10**18 + 10**9, 3, "web-1", "decode_error", "not JSON", 1))
+    status, out, _ = peeps(capsys, "events", "--db", path)
+    assert (status, [line.split() for line in out.splitlines()]) == (
+        0,
+        [
+            ["at", "(UTC)", "kind", "times", "snapshot", "process", "detail"],
+            ["2001-09-09", "01:46:41.000", "decode_error", "1", "3", "web-1", "not", "JSON"],
+            ["2001-09-09", "01:46:40.000", "unauthorised", "7", "10.0.0.1:5:", "no\\x1b[2J"],
+        ],
+    )
+    _, out, _ = peeps(capsys, "events", "--limit", "1", "--json", "--db", path)
+    (newest,) = json.loads(out)["events"]
+    assert (newest["event_kind"], newest["snapshot_id"], newest["count"]) == ("decode_error", 3, 1)
+    assert peeps(capsys, "events", "--limit", "0", "--db", path)[0] == 2
 
 
 def test_sharing_one_snapshot(

@@ -155,6 +155,9 @@ def test_a_token_is_needed_and_a_seed_only_peer_has_none(tmp_path: Path) -> None
             assert TOKEN[:-1] not in str(db.execute("SELECT * FROM ingest_events").fetchall())
         assert TOKEN not in daemon.log()
         lines = [json.loads(line) for line in daemon.log().splitlines() if "refused a" in line]
+        found = daemon.get("/api/events?limit=5", headers={"Authorization": f"Bearer {TOKEN}"})
+        assert [e["event_kind"] for e in found.json()["events"]] == ["unauthorised"]
+        assert daemon.get("/api/events").status_code == 401
         (said,) = lines  # of two from the same host
         assert said["level"] == "warning"
         assert "its hello carries no token, or a wrong one" in said["detail"]

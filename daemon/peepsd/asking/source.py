@@ -92,6 +92,7 @@ ROUTES: dict[str, Route] = {
     "query": ("POST", "/api/query", ("name", "limit", "snapshot_id")),
     "sql": ("POST", "/api/sql", ("sql", "params", "snapshot_id")),
     "snapshots": ("GET", "/api/snapshots", ("limit", "before")),
+    "events": ("GET", "/api/events", ("limit",)),
 }
 
 

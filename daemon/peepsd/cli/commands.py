@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ps": ("time_commands:connections", "The same as connections."),
     "diff": ("time_commands:diff", "Show what changed between two snapshots."),
     "stuck": ("time_commands:stuck", "Show what has waited through the last snapshots."),
+    "events": ("time_commands:events", "List what was received and could not be used."),
     "record-snapshots": ("time_commands:record_snapshots", "Take snapshots for a while."),
     "sql": ("data_commands:sql", "Run one SELECT over a snapshot."),
     "query": ("data_commands:query", "Run a named query."),

@@ -40,6 +40,27 @@ def jumped(out: Out, summary: Json) -> None:
     )
 
 
+def events(out: Out, answer: Json) -> None:
+    """What could not be used, newest first."""
+    if not answer["events"]:
+        out.line("Everything that was received could be used.")
+        return
+    out.table(
+        ["at (UTC)", "kind", "times", "snapshot", "process", "detail"],
+        [
+            (
+                moment(e["event_at_ns"]),
+                e["event_kind"],
+                e["count"],
+                e["snapshot_id"] or "",
+                e["proc_key"] or "",
+                e["detail"],
+            )
+            for e in answer["events"]
+        ],
+    )
+
+
 def snapshots(out: Out, answer: Json) -> None:
     """A timeline, newest first: when, who answered, how large."""
     rows = answer["snapshots"]

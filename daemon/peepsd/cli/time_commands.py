@@ -1,4 +1,5 @@
-"""Commands about snapshots and time: jump, snapshots, connections, diff, stuck, record-snapshots.
+"""Commands about snapshots and time: jump, snapshots, events, connections, diff, stuck,
+record-snapshots.
 
 Decides when the next snapshot is taken. Refuses to know how one is.
 """
@@ -31,6 +32,18 @@ def jump(ask: Asking, timeout_ms: int | None) -> None:
 def snapshots(ask: Asking, limit: int) -> None:
     """List stored snapshots as a timeline, newest first."""
     ask.show(ask.ask("snapshots", limit=limit), show_lists.snapshots)
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@asking(at=False, fresh=False)
+def events(ask: Asking, limit: int) -> None:
+    """List what was received and could not be used, newest first: who was refused, and why.
+
+    Those of one snapshot, and those of none. Alike ones within a minute are one line with a
+    count. docs/protocol.md says what each kind costs.
+    """
+    ask.show(ask.ask("events", limit=limit), show_lists.events)
 
 
 @click.command()

@@ -1,5 +1,5 @@
-"""Answers over HTTP: why, deadlocks, blockers, check, tree, waits, node, diff, stuck, export, and
-named queries.
+"""Answers over HTTP: why, deadlocks, blockers, check, tree, waits, node, diff, stuck, export,
+events, and named queries.
 
 Decides what a well-formed question is. Refuses to know how it is answered: `ask` is handed in.
 Wherever a path has a snapshot's id it may say `latest`.
@@ -78,6 +78,10 @@ QUESTIONS = (
 )
 
 
+EVENTS = Question("events", {"limit": ("limit", whole(1, 10_000))})
+"""About no snapshot: what was received from strangers belongs to none."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswersApi:
     """`ask` answers a question about stored snapshots."""
@@ -94,7 +98,11 @@ class AnswersApi:
             )
             for question in QUESTIONS
         ]
-        return [*found, Route("/api/query", self.run_query, methods=["POST"])]
+        return [
+            *found,
+            Route("/api/events", self.events, methods=["GET"]),
+            Route("/api/query", self.run_query, methods=["POST"]),
+        ]
 
     def _endpoint(self, question: Question) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -106,6 +114,10 @@ class AnswersApi:
             return Response(found["text"], media_type=found["content_type"])
 
         return endpoint
+
+    async def events(self, request: Request) -> Response:
+        """What was received and could not be used, the newest first."""
+        return JsonResponse(await self.ask("events", read_query(EVENTS, request)))
 
     async def run_query(self, request: Request) -> Response:
         """A named query over one snapshot."""
@@ -125,10 +137,16 @@ class AnswersApi:
 
 def read_arguments(question: Question, request: Request) -> dict[str, Any]:
     """The arguments of a question. Raises BadRequest, NotFound."""
-    args: dict[str, Any] = {}
+    args = read_query(question, request)
     wanted = request.path_params["snapshot_id"]
     if wanted != "latest":
         args[question.snapshot] = snapshot_number(wanted)
+    return args
+
+
+def read_query(question: Question, request: Request) -> dict[str, Any]:
+    """The arguments in the query string. Raises BadRequest."""
+    args: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
         if name not in question.parameters:
             known = ", ".join(question.parameters) or "none"

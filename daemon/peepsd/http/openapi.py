@@ -155,6 +155,11 @@ _READS: dict[str, Schema] = {
             _query("before", ID, "only those with smaller numbers"),
         ],
     ),
+    "/api/events": _operation(
+        "What was received and could not be used, newest first",
+        ref("Events"),
+        parameters=[_query("limit", _between(1, 10_000), "how many; default 50")],
+    ),
     "/api/snapshots/{snapshot_id}": _operation(
         "One snapshot and how each process ended in it",
         ref("Snapshot"),

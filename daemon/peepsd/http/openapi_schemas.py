@@ -118,6 +118,19 @@ _CONNECTION = {
     "bytes_out": COUNT,
 }
 
+_EVENT = {
+    "event_id": ID,
+    "event_kind": TEXT,
+    "event_at_ns": NS,
+    "last_at_ns": or_null(NS),
+    "count": COUNT,
+    "snapshot_id": or_null(ID),
+    "process": or_null(TEXT),
+    "pid": or_null(INTEGER),
+    "proc_key": or_null(TEXT),
+    "detail": TEXT,
+}
+
 BY_HAND: dict[str, Schema] = {
     "Error": an_object({"error": TEXT}, hint=TEXT),
     "Index": an_object({"name": TEXT, "routes": array(TEXT)}),
@@ -145,6 +158,7 @@ BY_HAND: dict[str, Schema] = {
         }
     ),
     "Connections": an_object({"count": COUNT, "connections": array(an_object(_CONNECTION))}),
+    "Events": an_object({"events": array(an_object(_EVENT))}),
     "Snapshots": an_object({"snapshots": array(an_object(_SNAPSHOT))}),
     "Snapshot": an_object(
         _SNAPSHOT

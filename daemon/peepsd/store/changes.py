@@ -314,3 +314,13 @@ SELECT s.snapshot_id, s.requested_at_ns, s.completed_at_ns, s.timeout_ms, s.skew
         (before, 50 if limit is None else int(limit)),
     )
     return {"snapshots": [dict(row) for row in rows]}
+
+
+def events(reads: GraphReads, limit: int | None) -> dict[str, Any]:
+    """The newest of what was received and could not be used, of a snapshot or of none."""
+    rows = reads.rows(
+        "SELECT event_id, event_kind, event_at_ns, last_at_ns, count, snapshot_id, process, pid,"
+        " proc_key, detail FROM main.ingest_events ORDER BY event_id DESC LIMIT ?",
+        (50 if limit is None else int(limit),),
+    )
+    return {"events": [dict(row) for row in rows]}

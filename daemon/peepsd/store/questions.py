@@ -184,6 +184,10 @@ def _snapshots(session: Session, args: Arguments) -> Any:
     return changes.snapshots(session.reads, args.get("limit"), args.get("before"))
 
 
+def _events(session: Session, args: Arguments) -> Any:
+    return changes.events(session.reads, args.get("limit"))
+
+
 def _export(session: Session, args: Arguments) -> Any:
     snapshot = session.snapshot(args.get("snapshot_id"))
     return exports.export(session.reads, snapshot, str(args.get("format")))
@@ -202,6 +206,7 @@ QUESTIONS: Mapping[str, Callable[[Session, Arguments], Any]] = {
     "query": _query,
     "sql": _sql,
     "snapshots": _snapshots,
+    "events": _events,
     "export": _export,
 }
 
