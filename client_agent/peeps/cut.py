@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, NamedTuple
 
+from . import forked_frames
 from .graph import Ref
 from .places import Places, Spot
 from .resources import (
@@ -187,6 +188,9 @@ class Cut:
         self.threads: dict[int, ThreadRow] = {}
         self.loops: set[Ref] = set()
         """The event loops that run on a known thread."""
+        self.inherited: set[int] = set()
+        """Ids of event loops (in trio: of runners) that a forked child has from its parent and
+        does not run: what they look like happens elsewhere."""
         self.on_task: list[TaskHook] = []
         """Who wants to see tasks too (sockets): appended to in a collector's `prepare`."""
         self.on_thread: list[ThreadHook] = []
@@ -206,6 +210,7 @@ class Cut:
         """A cut of its own for a loop that captures in its own thread; `absorb` it later."""
         part = Cut(self.names)
         part.loops = self.loops
+        part.inherited = self.inherited
         part.on_task = self.on_task
         part.on_thread = self.on_thread
         return part
@@ -227,11 +232,14 @@ class Cut:
         return thread_ref(ident)
 
     def stack_frames(self, ident: int) -> Iterator[types.FrameType]:
-        """Frames of a thread, innermost first. Use each one and let it go."""
-        frame = self.frames.get(ident)
-        while frame is not None:
-            yield frame
-            frame = frame.f_back
+        """Frames of a thread, innermost first, without those that a fork left beneath it. Use
+        each one and let it go."""
+        return forked_frames.running_frames(self.frames.get(ident))
+
+    def inherited_frames(self, ident: int) -> Iterator[types.FrameType]:
+        """The frames that a forked child has beneath those: they are on its stack, and have not
+        moved since the fork."""
+        return forked_frames.inherited_frames(self.frames.get(ident))
 
     def place(self, code: types.CodeType, lasti: int) -> Spot:
         """Note a place in source code; `places.resolve(spot)` tells it after the cut."""

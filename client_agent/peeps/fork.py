@@ -13,13 +13,14 @@ called fork runs on. Where the host has more threads than its main one, or forks
 the warning is the host's own, and the agent is back at once.
 """
 
+import contextlib
 import functools
 import os
 import sys
 import threading
 from typing import Any
 
-from . import pause, turns, unpatched
+from . import forked_frames, pause, turns, unpatched
 from .agent_thread import Agent
 
 WARNS = sys.version_info >= (3, 12)
@@ -88,6 +89,8 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
+    with contextlib.suppress(Exception):
+        forked_frames.mark_stack(sys._getframe().f_back)
     try:
         agent = _fork.agent
         _fork.caller = None

@@ -242,6 +242,7 @@ class Snapshot:
             capture_ns=self.capture_ns,
             signal_handlers=count_handlers() or None,
             problems=problems or None,
+            inherited_loops=len(self._cut.inherited) or None,
             unknown=seen.facts.unknown or None,
             unreadable=seen.facts.unreadable or None,
             truncated=self.graph.truncated or None,

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .. import unpatched
+from .. import forked_frames, unpatched
 from ..cpu_time import about_to_wake, is_runnable, thread_cpu_ns
 from ..cut import Cut
 from ..graph import Ref
@@ -253,22 +253,62 @@ def running_loops(cut: Cut, loops: dict[int, Any]) -> list[AsyncioLoop]:
     found: dict[int, AsyncioLoop] = {}
     for ident in list(cut.frames):
         for frame in cut.stack_frames(ident):
-            path = codes.get(id(frame.f_code))
-            if path is None:
-                continue
-            loop = variable(frame, "self")
-            if path == "self._loop":
-                loop = static_get(loop, "_loop")
-            if isinstance(loop, asyncio.AbstractEventLoop) and id(loop) not in found:
+            loop = _loop_in(frame, codes)
+            if loop is not None and id(loop) not in found:
                 found[id(loop)] = AsyncioLoop(loop, ident, id(frame.f_code))
                 break
+    inherited = _inherited(cut, loops, codes)
     for key, loop in loops.items():
         ident = static_get(loop, "_thread_id")
-        if key not in found and type(ident) is int and ident in cut.frames:
+        if key in found or key in inherited:
+            continue
+        if type(ident) is int and ident in cut.frames:
             found[key] = AsyncioLoop(loop, ident)
     if any(key not in found for key in loops):
         _find_by_calls(cut, loops, found)
+    cut.inherited.update(inherited - found.keys())
     return list(found.values())
+
+
+def _loop_in(frame: types.FrameType, codes: dict[int, str]) -> Any:
+    """The loop that a frame of a library function runs; None if it is no such frame."""
+    path = codes.get(id(frame.f_code))
+    if path is None:
+        return None
+    loop = variable(frame, "self")
+    if path == "self._loop":
+        loop = static_get(loop, "_loop")
+    return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
+
+
+def _inherited(cut: Cut, loops: dict[int, Any], codes: dict[int, str]) -> set[int]:
+    """Ids of the loops that ran in the parent when it forked this process, if it did: beneath the
+    fork, or on a thread that did not come along."""
+    found: set[int] = set()
+    if not forked_frames.is_child():
+        return found
+    for ident in list(cut.frames):
+        for frame in cut.inherited_frames(ident):
+            loop = _loop_in(frame, codes)
+            if loop is None:
+                loop = _loop_by_call(frame, loops)
+            if loop is not None:
+                found.add(id(loop))
+    for key, loop in loops.items():
+        thread = static_get(loop, "_thread_id")
+        if type(thread) is int and thread not in cut.frames:
+            found.add(key)
+    return found
+
+
+def _loop_by_call(frame: types.FrameType, loops: dict[int, Any]) -> Any:
+    """The loop whose run_forever or run_until_complete a frame has called; None if it has not."""
+    if not _CALLS.intersection(frame.f_code.co_names):
+        return None
+    operation = View(frame).operation()
+    if operation is None or operation.name not in _CALLS or id(operation.owner) not in loops:
+        return None
+    return operation.owner
 
 
 def _find_by_calls(cut: Cut, loops: dict[int, Any], found: dict[int, AsyncioLoop]) -> None:
@@ -276,10 +316,7 @@ def _find_by_calls(cut: Cut, loops: dict[int, Any], found: dict[int, AsyncioLoop
     taken = {loop.ident for loop in found.values()}
     for ident in cut.frames.keys() - taken:
         for frame in cut.stack_frames(ident):
-            if not _CALLS.intersection(frame.f_code.co_names):
-                continue
-            operation = View(frame).operation()
-            owner = operation.owner if operation is not None else None
-            if operation is not None and operation.name in _CALLS and id(owner) in loops:
-                found.setdefault(id(owner), AsyncioLoop(owner, ident, id(frame.f_code)))
+            loop = _loop_by_call(frame, loops)
+            if loop is not None:
+                found.setdefault(id(loop), AsyncioLoop(loop, ident, id(frame.f_code)))
                 break

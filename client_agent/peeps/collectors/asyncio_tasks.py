@@ -61,9 +61,10 @@ class AsyncioTasks:
         return running_loops(cut, loops_of_tasks())
 
     def capture(self, cut: Cut) -> Tasks:
-        """The tasks whose loop does not run, or not on a thread that is known."""
+        """The tasks whose loop does not run, or not on a thread that is known. Copies of the
+        parent's tasks, in a forked child, are not: nothing will ever step them here."""
         tasks = Tasks()
-        known = {key for kind, key in cut.loops}
+        known = {key for kind, key in cut.loops} | cut.inherited
         for task in [task for task in all_tasks() if id(task.get_loop()) not in known]:
             reader = WaitReader(cut, tasks, asyncio.BaseEventLoop.time(task.get_loop()))
             chain, shape = self._reader.read(task.get_coro())

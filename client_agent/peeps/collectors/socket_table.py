@@ -10,7 +10,7 @@ import socket
 import struct
 from typing import Any, NamedTuple
 
-from .. import link, unpatched
+from .. import forked_frames, link, unpatched
 from ..graph import Breath
 from .socket_addresses import Address, Pair, ip_address, unix_pair
 
@@ -38,25 +38,35 @@ def own_socket_inodes(within_s: float) -> set[int]:
     Each look at a file gives up the interpreter lock, which a busy program takes its time to
     give back: hence the bound.
     """
+    return _socket_inodes("self", within_s) - link.own_inodes
+
+
+def parents_socket_inodes(within_s: float) -> set[int]:
+    """Likewise of the process that forked this one; none if it was not forked, or the parent is
+    gone or may not be looked at."""
+    return _socket_inodes(os.getppid(), within_s) if forked_frames.is_child() else set()
+
+
+def _socket_inodes(process: int | str, within_s: float) -> set[int]:
     end = unpatched.monotonic() + within_s
     found: set[int] = set()
     try:
-        with os.scandir("/proc/self/fd") as files:
+        with os.scandir(f"/proc/{process}/fd") as files:
             for file in files:
                 if unpatched.monotonic() > end:
                     break
-                inode = inode_of(file.name)
+                inode = inode_of(file.name, process)
                 if inode is not None:
                     found.add(inode)
     except OSError:
         pass
-    return found - link.own_inodes
+    return found
 
 
-def inode_of(descriptor: int | str) -> int | None:
+def inode_of(descriptor: int | str, process: int | str = "self") -> int | None:
     """The inode of the socket behind an open file; None if it is none."""
     try:
-        target = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+        target = os.readlink(f"/proc/{process}/fd/{descriptor}")  # noqa: PTH115
     except OSError:
         return None
     return int(target[8:-1]) if target.startswith("socket:[") else None

@@ -189,7 +189,12 @@ class Sockets:
     def build(self, captured: dict[Ref, Sighting], graph: Graph, seen: Seen) -> None:
         table = socket_table.tcp_sockets()
         own = socket_table.own_socket_inodes(_LOOK_AT_FILES_S) if table else set()
-        mine = [row for inode, row in table if inode in own]
+        parents = socket_table.parents_socket_inodes(_LOOK_AT_FILES_S) if table else set()
+        mine = [
+            row
+            for inode, row in table
+            if inode in own and (inode not in parents or row.state == "listening")
+        ]
         self._rows = {row.pair: row for _, row in table}
         self._listening = {row.pair.local.port for row in mine if row.state == "listening"}
         self._ask_for_progress(captured, mine, graph)
@@ -241,7 +246,8 @@ class Sockets:
         mine: Sequence[socket_table.KernelSocket],
     ) -> None:
         """Every connection of this process, so that whoever waits for one finds it, and those
-        that wait to be accepted."""
+        that wait to be accepted. A connection that a forked child has in common with its parent
+        is the parent's, unless somebody in the child was seen to use it (_build_sightings)."""
         listeners = {
             row.pair.local.port: graph.node(
                 "net_accept",

@@ -37,6 +37,11 @@ def collector() -> "Threads":
     return Threads()
 
 
+_COPIED_BY_FORK = frozenset(("_thread", "threading"))
+"""Modules of locks of which a forked child has its own copy, held as it was at the fork. Those of
+multiprocessing are shared: the parent still holds them, and a loop's go with its tasks."""
+
+
 @dataclass(slots=True)
 class Captured:
     """All that the cut found, in plain values."""
@@ -122,12 +127,18 @@ class _Look:
                 for holding in held_locks(view):
                     if not any(holding.lock is lock for lock in let_go):
                         self._holds(ident, holding, wait)
+        beneath = [View(frame) for frame in cut.inherited_frames(ident)]
+        for view in beneath:
+            if view.holds_something():
+                for holding in held_locks(view):
+                    if type(holding.lock).__module__ in _COPIED_BY_FORK:
+                        self._holds(ident, holding, wait)
         for hook in cut.on_thread:
             try:
                 hook(cut.thread_ref(ident), views, wait)
             except Exception:  # what a hook cannot read costs the thread nothing else
                 cut.facts.unreadable["thread"] = cut.facts.unreadable.get("thread", 0) + 1
-        spots = [cut.place(view.code, view.lasti) for view in reversed(views)]
+        spots = [cut.place(view.code, view.lasti) for view in reversed(views + beneath)]
         if wait is not None:
             wait = self._take_note(wait, ident)
         captured.rows.append(ThreadRow(ident, tuple(spots), wait))

@@ -151,10 +151,12 @@ def clock_time(runner: Any) -> float | None:
 
 def running_runners(cut: Cut) -> tuple[list[TrioLoop], list[Any]]:
     """Runners whose thread is known, and those that only show in trio's own table: in guest
-    mode another loop drives trio, and no frame tells on which thread."""
+    mode another loop drives trio, and no frame tells on which thread. Neither are those that ran
+    in the parent when it forked this process."""
     module = sys.modules["trio._core._run"]
     code = find_code(module, "run")
     found: dict[int, TrioLoop] = {}
+    inherited = set()
     for ident in list(cut.frames):
         for frame in cut.stack_frames(ident):
             if frame.f_code is code:
@@ -162,7 +164,12 @@ def running_runners(cut: Cut) -> tuple[list[TrioLoop], list[Any]]:
                 if type(runner) is module.Runner and id(runner) not in found:
                     found[id(runner)] = TrioLoop(runner, ident)
                 break
-    others = [runner for runner in _listed_runners(module) if id(runner) not in found]
+        for frame in cut.inherited_frames(ident):
+            if frame.f_code is code:
+                inherited.add(id(variable(frame, "runner")))
+    cut.inherited.update(inherited - found.keys())
+    known = found.keys() | cut.inherited
+    others = [runner for runner in _listed_runners(module) if id(runner) not in known]
     return list(found.values()), others
 
 
