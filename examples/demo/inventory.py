@@ -12,7 +12,8 @@ STOCK = threading.Lock()
 
 class Reserve(socketserver.StreamRequestHandler):
     def handle(self) -> None:
-        self.rfile.readline()
+        if not self.rfile.readline():
+            return  # somebody only wanted to see whether we listen
         with STOCK:
             url = f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}/price"
             with urllib.request.urlopen(url) as response:
