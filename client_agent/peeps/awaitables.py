@@ -17,6 +17,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from .statics import class_module, class_name
 from .versions import why_unverified
 
 Coroutine = types.CoroutineType
@@ -89,14 +90,15 @@ def _async_generator_await(root: Any, generator: Any) -> Any:
 
 def _inside_wrapper(current: Any) -> Any:
     """What one of the C objects between coroutines wraps; None if it is no such object."""
-    name = type(current).__name__
+    name = class_name(current)
     if name not in _WRAPPERS:
-        is_cython = name == "coroutine" and type(current).__module__.startswith("_cython")
+        is_cython = name == "coroutine" and class_module(current).startswith("_cython")
         return current.cr_await if is_cython else None
     for inner in referents(current):
-        if type(inner) in (Coroutine, Generator, AsyncGenerator):
+        kind = type(inner)
+        if kind is Coroutine or kind is Generator or kind is AsyncGenerator:
             return inner
-        if type(inner).__name__ in _WRAPPERS:
+        if class_name(inner) in _WRAPPERS:
             return inner
     return None
 

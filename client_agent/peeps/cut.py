@@ -200,11 +200,13 @@ class Cut:
         finaliser can run that should not (LoopCut.give_back)."""
         self.names = names or {}
         """Names that the application gave to objects, by id."""
-        self._classes: dict[type, Known] = {}
-        self.many: dict[type, list[Any]] = {}
+        # Classes by id: the metaclass of one may have its own idea of a hash.
+        self._classes: dict[int, Known] = {}
+        self._kept: list[type] = []
+        self.many: dict[int, list[Any]] = {}
         """Where to put instances of these classes, any number of times, to be described at once
         instead of by `resource`."""
-        self._columns: dict[type, tuple[Shape, tuple[Column, ...]]] = {}
+        self._columns: dict[int, tuple[type, Shape, tuple[Column, ...]]] = {}
 
     def part(self) -> "Cut":
         """A cut of its own for a loop that captures in its own thread; `absorb` it later."""
@@ -224,6 +226,7 @@ class Cut:
         """Let go of everything that belongs to the host."""
         self.frames = {}
         self._classes = {}
+        self._kept = []
         self.many = {}
         self._columns = {}
 
@@ -254,7 +257,7 @@ class Cut:
         described = self.facts.described.get(id(obj))
         if described is not None:
             return described.ref
-        known = self._classes.get(type(obj))
+        known = self._classes.get(id(type(obj)))
         if known is None:
             obj = behind_adapter(obj)
             described = self.facts.described.get(id(obj))
@@ -279,19 +282,19 @@ class Cut:
 
     def expect_many(self, cls: type) -> None:
         """Offer a list in `many` for instances of a class, if they can be described at once."""
-        if cls in self.many:
+        if id(cls) in self.many:
             return
         shape = shape_of_class(cls)
         columns = None if shape is None else columns_of(cls, shape)
         if shape is not None and columns is not None:
-            self.many[cls] = []
-            self._columns[cls] = (shape, columns)
+            self.many[id(cls)] = []
+            self._columns[id(cls)] = (cls, shape, columns)
 
     def describe_many(self) -> None:
         """Describe what was put into the lists in `many`."""
-        for cls, objects in self.many.items():
+        for key, objects in self.many.items():
             self.borrowed.append(objects)
-            shape, columns = self._columns[cls]
+            cls, shape, columns = self._columns[key]
             read = [(column.name, read_column(column, objects)) for column in columns]
             known = [(name, values) for name, values in read if values is not None]
             self.facts.many.append(
@@ -308,13 +311,14 @@ class Cut:
     def _learn(self, obj: object) -> "Known":
         """What is known of an object's class, found out once a cut."""
         cls = type(obj)
-        known = self._classes.get(cls)
+        known = self._classes.get(id(cls))
         if known is None:
             shape = shape_of(obj)
             reader = None if shape is None else attribute_reader(cls, shape)
             known = (shape, type_name(obj), reader)
             if not is_adapter(obj):  # one that has not adapted yet; the next may have
-                self._classes[cls] = known
+                self._classes[id(cls)] = known
+                self._kept.append(cls)
         return known
 
     def could_not_read(self, what: str, exc: Exception) -> None:

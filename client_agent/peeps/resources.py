@@ -5,7 +5,6 @@ numbers. Adding a library is adding rows. Subclasses are found by their bases. R
 who waits and who holds, and never reads contents: sizes, counts and flags only.
 """
 
-import types
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,16 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from .statics import MISSING, static_get, static_path
+from .statics import (
+    MISSING,
+    bases_of,
+    class_module,
+    class_name,
+    module_of,
+    name_of,
+    static_get,
+    static_path,
+)
 
 Attribute = tuple[str, str, str]
 """Name on the node, dotted path on the object, and "value", "len" or "flag"."""
@@ -44,8 +52,6 @@ def _shape(kind: str, *specs: str, wait_any: bool = False, paired: bool = False)
             attributes.append((name, path, "value"))
     return Shape(kind, tuple(attributes), paired, wait_any)
 
-
-_module = type.__dict__["__module__"].__get__  # not a metaclass's idea of it
 
 _SEMAPHORE = _shape("semaphore", "value=_value", "waiters=len(_waiters)", wait_any=True)
 _BOUNDED_SEMAPHORE = _shape(
@@ -165,12 +171,12 @@ def shape_of(obj: object) -> Shape | None:
 
 def shape_of_class(cls: type) -> Shape | None:
     """As shape_of, of a class."""
-    for base in type.__getattribute__(cls, "__mro__"):
-        module = _module(base)
+    for base in bases_of(cls):
+        module = module_of(base)
         # trio and anyio give the classes they export the name of the package: the package it is.
-        if type(module) is str and module.startswith(("trio.", "anyio.")):
+        if module.startswith(("trio.", "anyio.")):
             module = module.partition(".")[0]
-        shape = SHAPES.get((module, base.__name__))
+        shape = SHAPES.get((module, name_of(base)))
         if shape is not None:
             return shape
     return None
@@ -182,8 +188,7 @@ _OF_PROCESSES = frozenset(("multiprocessing", "multiprocess", "billiard"))
 
 def is_shared(cls: type) -> bool:
     """Whether processes share its instances: whoever will end a wait may be in another one."""
-    modules = map(_module, type.__getattribute__(cls, "__mro__"))
-    return any(type(m) is str and m.partition(".")[0] in _OF_PROCESSES for m in modules)
+    return any(module_of(base).partition(".")[0] in _OF_PROCESSES for base in bases_of(cls))
 
 
 _ADAPTED = ("_internal_limiter", "_internal_lock", "_internal_semaphore", "_internal_event")
@@ -191,7 +196,7 @@ _ADAPTED = ("_internal_limiter", "_internal_lock", "_internal_semaphore", "_inte
 
 def is_adapter(obj: object) -> bool:
     """Whether it is anyio's stand-in for a primitive made outside of a loop."""
-    return type(obj).__name__.endswith("Adapter")
+    return class_name(obj).endswith("Adapter")
 
 
 def behind_adapter(obj: object) -> object:
@@ -212,12 +217,12 @@ Reader = Callable[[Any], dict[str, Any]]
 def attribute_reader(cls: type, shape: Shape) -> Reader:
     """The Reader of a class: made once, for it is called for each resource inside the cut."""
     # A library's own class has plain attributes; a subclass may have put properties there.
-    is_own = (_module(cls), cls.__name__) in SHAPES
+    is_own = (module_of(cls), name_of(cls)) in SHAPES
     plan: list[tuple[str, Callable[[Any], Any], str]] = [
         (name, attrgetter(path) if is_own else partial(static_path, path=path), how)
         for name, path, how in shape.attributes
     ]
-    extra = _EXTRAS.get(cls.__name__)
+    extra = _EXTRAS.get(name_of(cls))
     always = {"shared": True} if shape.kind != "command" and is_shared(cls) else {}
 
     def read(obj: Any) -> dict[str, Any]:
@@ -231,8 +236,8 @@ def attribute_reader(cls: type, shape: Shape) -> Reader:
                 # None stands for an empty collection in asyncio; MISSING has no length to tell.
                 value = 0 if value is None else _length(value)
             elif how == "flag":
-                value = bool(value) if type(value) in (bool, int) else MISSING
-            elif type(value) not in _TELLABLE or (type(value) is str and len(value) > 40):
+                value = bool(value) if id(type(value)) in _WHOLE else MISSING
+            elif id(type(value)) not in _TELLABLE or (type(value) is str and len(value) > 40):
                 continue
             if value is not MISSING:
                 found[name] = value
@@ -254,8 +259,10 @@ class Column(NamedTuple):
 def columns_of(cls: type, shape: Shape) -> tuple[Column, ...] | None:
     """How instances of a library's own class are read many at once: by C code alone. None for
     classes that need to be read one by one."""
-    library, _, _ = _module(cls).partition(".")
-    if (_module(cls), cls.__name__) not in SHAPES or shape.kind not in _BY_COLUMNS.get(library, ()):
+    library, _, _ = module_of(cls).partition(".")
+    if (module_of(cls), name_of(cls)) not in SHAPES or shape.kind not in _BY_COLUMNS.get(
+        library, ()
+    ):
         return None
     return tuple(Column(name, attrgetter(path), how) for name, path, how in shape.attributes)
 
@@ -266,11 +273,11 @@ def read_column(column: Column, objects: list[Any]) -> list[Any] | None:
         values = list(map(column.get, objects))
     except AttributeError:  # another version of the library has no such attribute
         return None
-    types_met = set(map(type, values))
+    types_met = set(map(id, map(type, values)))
     if column.how == "len":
         if not types_met <= _COUNTED:
             return None
-        if type(None) in types_met:  # stands for an empty collection in asyncio
+        if id(type(None)) in types_met:  # stands for an empty collection in asyncio
             return [0 if value is None else len(value) for value in values]
         return list(map(len, values))
     return values if types_met <= (_FLAGS if column.how == "flag" else _NUMBERS) else None
@@ -283,19 +290,21 @@ _BY_COLUMNS = {
     "trio": frozenset(("notify",)),
 }
 """Kinds of a library whose objects say nothing but numbers: a lock of trio names its owner."""
-_COUNTED = {list, tuple, set, frozenset, dict, bytes, bytearray, deque, type(None)}
-_FLAGS = {bool}
-_NUMBERS = {int, float, bool}
-_TELLABLE = (int, float, str, bool)
+# By id: hashing or comparing a class may run its metaclass.
+_COUNTED = set(map(id, (list, tuple, set, frozenset, dict, bytes, bytearray, deque, type(None))))
+_FLAGS = {id(bool)}
+_NUMBERS = set(map(id, (int, float, bool)))
+_TELLABLE = set(map(id, (int, float, str, bool)))
+_WHOLE = set(map(id, (int, bool)))
 
 
 _SIZED = (list, tuple, set, frozenset, dict, bytes, bytearray)
 
 
 def _length(value: object) -> Any:
-    if isinstance(value, _SIZED):
-        return len(value)
-    if type(value).__module__ in ("collections", "_weakrefset"):
+    if issubclass(type(value), _SIZED):
+        return len(value)  # type: ignore[arg-type]
+    if class_module(value) in ("collections", "_weakrefset"):
         return len(value)  # type: ignore[arg-type]
     parked = static_get(value, "_parked")  # trio's parking lot
     return len(parked) if parked is not MISSING else MISSING
@@ -313,7 +322,7 @@ def _rlock_state(obj: Any) -> dict[str, Any]:
 
 def rlock_owner(obj: object) -> tuple[int | None, int]:
     """The ident of the thread that owns an RLock (None if free), and how often it entered."""
-    text = repr(obj) if type(obj).__module__ == "_thread" else ""
+    text = repr(obj) if class_module(obj) == "_thread" else ""
     try:
         owner = int(text.split("owner=")[1].split()[0])
         count = int(text.split("count=")[1].split()[0])
@@ -327,4 +336,4 @@ _EXTRAS: dict[str, Any] = {"lock": _lock_state, "RLock": _rlock_state}
 
 def is_lock_type(obj: object) -> bool:
     """Whether it is one of the interpreter's own locks."""
-    return type(obj).__module__ == "_thread" and not isinstance(obj, types.ModuleType)
+    return class_module(obj) == "_thread"

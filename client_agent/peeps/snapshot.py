@@ -294,7 +294,7 @@ def _may_have_others(described: Described, holdings: list[Holding]) -> bool:
 
 
 def _typed(value: Any, kind: type) -> Any:
-    return None if value is MISSING or not isinstance(value, kind) else value
+    return None if value is MISSING or not issubclass(type(value), kind) else value
 
 
 def describe_error(exc: BaseException) -> str:

@@ -11,7 +11,14 @@ from typing import Any, Final
 from .signal_handlers import is_from_signal_handler
 
 MISSING: Final = object()
+# Descriptors of `type` itself: a metaclass has its own idea of what its classes answer.
 _TYPE_DICT = type.__dict__["__dict__"].__get__
+_TYPE_MODULE = type.__dict__["__module__"].__get__
+_TYPE_QUALNAME = type.__dict__["__qualname__"].__get__
+name_of: Final = type.__dict__["__name__"].__get__
+"""The name of a class."""
+bases_of: Final = type.__dict__["__mro__"].__get__
+"""A class and its bases, in the order in which attributes are looked up."""
 
 
 def static_get(obj: object, name: str) -> Any:
@@ -57,11 +64,41 @@ def static_path(obj: object, path: str) -> Any:
 
 def class_attribute(cls: type, name: str) -> Any:
     """What the classes of the method resolution order define under `name`, unbound; or None."""
-    for base in type.__getattribute__(cls, "__mro__"):
+    for base in bases_of(cls):
         value = _TYPE_DICT(base).get(name)
         if value is not None:
             return value
     return None
+
+
+def module_of(cls: type) -> str:
+    """The name of a class's module; empty if it has none."""
+    try:
+        module = _TYPE_MODULE(cls)
+    except AttributeError:
+        return ""
+    return module if type(module) is str else ""
+
+
+def class_name(obj: object) -> str:
+    """The bare name of an object's type."""
+    name: str = name_of(type(obj))
+    return name
+
+
+def class_module(obj: object) -> str:
+    """The module of an object's type; empty if it has none."""
+    return module_of(type(obj))
+
+
+def is_a(obj: object, cls: type) -> bool:
+    """isinstance() without asking the object for its `__class__`. For classes of libraries."""
+    return issubclass(type(obj), cls)
+
+
+def has_on_class(obj: object, name: str) -> bool:
+    """Whether a class of the object defines `name`."""
+    return class_attribute(type(obj), name) is not None
 
 
 def type_name(obj: object) -> str:
@@ -72,5 +109,5 @@ def type_name(obj: object) -> str:
 def type_name_of(cls: type) -> str:
     """ "module.QualName" of a type."""
     module = _TYPE_DICT(cls).get("__module__")
-    name = cls.__qualname__
+    name: str = _TYPE_QUALNAME(cls)
     return f"{module}.{name}" if type(module) is str and module != "builtins" else name

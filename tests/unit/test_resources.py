@@ -193,7 +193,7 @@ def test_described_at_once_or_one_by_one_is_the_same():
     events = [asyncio.Event() for _ in range(3)]
     cut, single = Cut({id(events[1]): "ready"}), Cut({id(events[1]): "ready"})
     cut.expect_many(asyncio.Event)
-    cut.many[asyncio.Event] += [*events, events[0]]
+    cut.many[id(asyncio.Event)] += [*events, events[0]]
     cut.describe_many()
     refs = [single.resource(event) for event in events]
     cut.facts.settle()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..awaitables import entered, slots, uncell
-from ..statics import MISSING, static_get
+from ..statics import MISSING, class_module, class_name, static_get
 from .holdings import resources_of
 from .tasks import Shape
 
@@ -31,7 +31,7 @@ def _ends(chain: list[Any], shape: Shape) -> Iterator[Any]:
     for index in shape.withs:
         for manager in entered(chain[index], shape.codes[index]):
             for found in resources_of(manager):
-                if type(found).__name__ == "Timeout" and type(found).__module__ in _TIMEOUTS:
+                if class_name(found) == "Timeout" and class_module(found) in _TIMEOUTS:
                     yield static_get(found, "_when")
     if shape.rule is not None and shape.rule.kind in _WITH_TIMER:
         yield when_of_timer(slots(chain[shape.position], shape.codes[shape.position]))
@@ -43,9 +43,9 @@ _TIMEOUTS = frozenset(("asyncio.timeouts", "async_timeout"))
 def when_of_timer(values: list[Any]) -> float | None:
     """When a timer handle among a coroutine's slots fires, by the loop's clock."""
     for value in map(uncell, values):
-        if type(value).__name__ == "TimerHandle":
+        if class_name(value) == "TimerHandle":
             when = static_get(value, "_when")
-            if when is MISSING and type(value).__module__.startswith("uvloop"):
+            if when is MISSING and class_module(value).startswith("uvloop"):
                 when = value.when()
             if type(when) is float:
                 return when

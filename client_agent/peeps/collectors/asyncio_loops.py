@@ -21,7 +21,7 @@ from ..cpu_time import about_to_wake, is_runnable, thread_cpu_ns
 from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
-from ..statics import MISSING, static_get, static_path
+from ..statics import MISSING, class_module, static_get, static_path
 from .frame_values import View
 from .library_frames import variable
 
@@ -43,7 +43,7 @@ class AsyncioLoop:
 
     def __init__(self, loop: Any, ident: int, caller: int | None = None) -> None:
         self.ref: Ref = ("event_loop", id(loop))
-        self.library = type(loop).__module__.partition(".")[0]
+        self.library = class_module(loop).partition(".")[0]
         self.ident = ident
         self._loop = weakref.ref(loop)
         self._was_watched = False

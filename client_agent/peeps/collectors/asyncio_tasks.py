@@ -113,8 +113,9 @@ class AsyncioTasks:
                 if shape in dull and waiter is not None and not has_limit and not waiter.done():
                     found = referents(chain[shape.position])
                     target = found[shape.target_at] if found[CODE_AT] is shape.code else None
-                    if type(target) in many:
-                        many[type(target)].append(target)
+                    kind = id(type(target))
+                    if kind in many:
+                        many[kind].append(target)
                         title = coroutine.__qualname__
                         note((shape, id(task), task.get_name(), id(coroutine), title, id(target)))
                         continue

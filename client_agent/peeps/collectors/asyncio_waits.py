@@ -6,13 +6,14 @@ of it runs inside the cut and reads plain attributes only.
 """
 
 from collections.abc import Iterable
+from types import FunctionType
 from typing import Any
 
 from ..awaitables import argument, argument_at, closure, slots
 from ..cut import Cut
 from ..graph import Ref
 from ..rules import Rule
-from ..statics import MISSING, static_get
+from ..statics import MISSING, class_module, class_name, has_on_class, static_get
 from .asyncio_limits import when_of_timer
 from .task_nodes import Group, Tasks, Wait
 from .tasks import Shape
@@ -25,7 +26,7 @@ _FIRST = ("FIRST_COMPLETED", "FIRST_EXCEPTION")
 
 def is_future(obj: Any) -> bool:
     """asyncio's own test for things that can be awaited like a Future."""
-    return hasattr(type(obj), "_asyncio_future_blocking")
+    return has_on_class(obj, "_asyncio_future_blocking")
 
 
 def asyncio_task_ref(task: Any) -> Ref:
@@ -88,12 +89,12 @@ class WaitReader:
 
     def _note_recorded_holders(self, target: Any) -> None:
         """anyio writes down who owns a lock and who borrowed from a limiter."""
-        if not type(target).__module__.startswith("anyio."):
+        if not class_module(target).startswith("anyio."):
             return
         owner = static_get(target, "_owner_task")
         borrowers = static_get(target, "_borrowers")
         for holder in [owner, *(borrowers if type(borrowers) is set else ())]:
-            if hasattr(holder, "get_coro"):
+            if has_on_class(holder, "get_coro"):
                 self._cut.holds(target, task_ref(holder, self._cut), "recorded", inferred=False)
 
     def _without_target(
@@ -108,7 +109,7 @@ class WaitReader:
         if rule.op == "anyio":  # anyio gives each call its own worker thread
             for value in slots(link, code):
                 ident = static_get(value, "_ident")
-                if type(ident) is int and hasattr(type(value), "is_alive"):
+                if type(ident) is int and has_on_class(value, "is_alive"):
                     ref = self._cut.thread_ref(ident)
                     return Wait("executor", None, (ref,)), None, ref
         ref = self.future(waiter)
@@ -116,12 +117,12 @@ class WaitReader:
 
     def future(self, future: Any, depth: int = 4) -> Ref:
         """The node that stands for a future: of what it depends on, if that can be told."""
-        if hasattr(future, "get_coro"):
+        if has_on_class(future, "get_coro"):
             return task_ref(future, self._cut)
-        if type(future).__name__ == _GATHERING:
+        if class_name(future) == _GATHERING:
             return self._gather(future, depth)
         for callback in _callbacks(future):
-            name = getattr(callback, "__qualname__", "")
+            name = callback.__qualname__ if type(callback) is FunctionType else ""
             if name == "_chain_future.<locals>._call_check_cancel":
                 source = closure(callback).get("source")
                 ref = self._cut.resource(source, "future")
@@ -152,7 +153,7 @@ class WaitReader:
 
     def _task_group(self, task: Ref, group: Any) -> Ref:
         ref = self._cut.resource(group, "joinset") or ("joinset", id(group))
-        label = f"{type(group).__module__.partition('.')[0]}.TaskGroup"
+        label = f"{class_module(group).partition('.')[0]}.TaskGroup"
         self._group(ref, label, static_get(group, "_tasks"), 4, owner=task)
         return ref
 
@@ -169,7 +170,7 @@ class WaitReader:
             return
         # Note it before its members, which may lead back to it.
         self._tasks.groups[ref] = Group(ref, label, (), any_, owner)
-        if members is MISSING or not isinstance(members, list | tuple | set | frozenset):
+        if members is MISSING or not issubclass(type(members), list | tuple | set | frozenset):
             return
         refs = tuple(
             self.future(member, depth - 1)
@@ -208,5 +209,7 @@ def _reachable(needs: tuple[Ref, ...], tasks: Tasks) -> set[Ref]:
 
 def _callbacks(future: Any) -> list[Any]:
     """The callbacks of a future, bare. The C future builds this list for the asking."""
-    found = getattr(future, "_callbacks", None) or ()
+    found = static_get(future, "_callbacks")
+    if type(found) is not list:
+        return []
     return [entry[0] if type(entry) is tuple else entry for entry in found]

@@ -14,7 +14,7 @@ import types
 import weakref
 from typing import Any
 
-from ..statics import MISSING, class_attribute, static_get
+from ..statics import MISSING, class_attribute, class_module, module_of, name_of, static_get
 
 _NAMES = (
     "_transport",
@@ -56,7 +56,8 @@ _DEPTH = 5
 _FOREIGN_DEPTH = 2
 """How many steps are followed once an object of the program's own has been met."""
 _PLAIN = frozenset(
-    (
+    id(cls)  # hashing a class may run its metaclass
+    for cls in (
         type(None),
         int,
         str,
@@ -102,7 +103,7 @@ class ConnectionFinder:
     def find(self, value: Any) -> Handle | None:
         """The connection that an object leads to, or None."""
         kind = type(value)
-        if kind in _PLAIN:
+        if id(kind) in _PLAIN:
             return None
         known = self._objects.get(id(value))
         if known is not None and known[0]() is value:
@@ -153,7 +154,7 @@ def handle_of(value: Any) -> Handle | None:
     kind = type(value)
     if issubclass(kind, socket.socket):
         return weakref.ref(value) if _is_connected(value) else None
-    if kind.__module__ == "uvloop.loop" and kind.__name__.endswith("Transport"):
+    if module_of(kind) == "uvloop.loop" and name_of(kind).endswith("Transport"):
         # Written in C: its own method runs no code of the program.
         info = value.get_extra_info
         return _ends(info("sockname"), info("peername"), info("socket"))
@@ -172,7 +173,7 @@ def _ends(local: Any, remote: Any, transport_socket: Any) -> Handle | None:
     inner = static_get(transport_socket, "_sock")
     if inner is not MISSING and issubclass(type(inner), socket.socket):
         return weakref.ref(inner) if _is_connected(inner) else None
-    if type(transport_socket).__module__ == "uvloop.loop":
+    if class_module(transport_socket) == "uvloop.loop":
         number = transport_socket.fileno()
         return number if type(number) is int and number >= 0 else None
     return None
@@ -209,7 +210,7 @@ def _step(value: Any, name: str) -> Any:
 
 def _search(value: Any, depth: int, seen: set[int]) -> _Path | None:
     """The names that lead from an object to a connection."""
-    if value is None or type(value) in _PLAIN or id(value) in seen:
+    if value is None or id(type(value)) in _PLAIN or id(value) in seen:
         return None
     seen.add(id(value))
     if handle_of(value) is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
-from ..statics import MISSING, static_get, static_path
+from ..statics import MISSING, class_name, has_on_class, static_get, static_path
 from .frame_values import View
 from .known_calls import find_code_in
 
@@ -145,13 +145,13 @@ def _queued(queue: Any) -> list[Any]:
 
     Up to 3.12 they are in one list inside of it, from 3.13 on in the queue itself.
     """
-    if type(queue).__name__ != "SimpleQueue":
+    if class_name(queue) != "SimpleQueue":
         items = static_path(queue, "queue")  # a queue of an older kind, or of a patching library
-        return list(items)[:MAX_QUEUED] if hasattr(type(items), "__len__") else []
+        return list(items)[:MAX_QUEUED] if has_on_class(items, "__len__") else []
     found: list[Any] = []
     for inner in gc.get_referents(queue):
         if type(inner) is list:
             found.extend(inner[-MAX_QUEUED:])
         else:
             found.append(inner)
-    return [item for item in found[-MAX_QUEUED:] if type(item).__name__ == "_WorkItem"]
+    return [item for item in found[-MAX_QUEUED:] if class_name(item) == "_WorkItem"]

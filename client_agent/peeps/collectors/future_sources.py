@@ -11,7 +11,7 @@ from typing import Any
 
 from ..awaitables import closure
 from ..cut import Cut
-from ..statics import MISSING, static_get
+from ..statics import MISSING, has_on_class, static_get
 
 _MAX_READY = 10_000
 
@@ -24,7 +24,7 @@ def note_source(future: Any, loops: list[Any], cut: Cut) -> None:
     if source is not None:
         from .asyncio_waits import is_future, task_ref
 
-        if hasattr(source, "get_coro"):
+        if has_on_class(source, "get_coro"):
             cut.facts.future_maker[id(future)] = task_ref(source, cut)
         elif is_future(source):
             ref = cut.resource(source, "future")
@@ -39,7 +39,10 @@ def note_source(future: Any, loops: list[Any], cut: Cut) -> None:
 
 def _chained_source(future: Any) -> Any:
     for callback in list(static_get(future, "_done_callbacks")):
-        if getattr(callback, "__qualname__", "") == "_chain_future.<locals>._call_check_cancel":
+        if (
+            type(callback) is FunctionType
+            and callback.__qualname__ == "_chain_future.<locals>._call_check_cancel"
+        ):
             return closure(callback).get("source")
     return None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..awaitables import Link, entered, walk
-from ..statics import MISSING, static_get
+from ..statics import MISSING, has_on_class, is_a, static_get
 
 _DEPTH = 5
 
@@ -20,18 +20,18 @@ def resources_of(manager: Any, depth: int = _DEPTH) -> Iterator[Any]:
     yield manager
     if depth == 0:
         return
-    if isinstance(manager, contextlib._BaseExitStack):
+    if is_a(manager, contextlib._BaseExitStack):
         yield from _in_exit_stack(manager, depth)
         return
     generator = static_get(manager, "gen")
-    if generator is not MISSING and isinstance(manager, contextlib._GeneratorContextManagerBase):
+    if generator is not MISSING and is_a(manager, contextlib._GeneratorContextManagerBase):
         for link, code in _links_of(generator):
             for inner in entered(link, code):
                 yield from resources_of(inner, depth - 1)
         return
     for name in ("_lock", "_internal_lock"):
         lock = static_get(manager, name)
-        if lock is not MISSING and hasattr(type(lock), "release"):
+        if lock is not MISSING and has_on_class(lock, "release"):
             yield lock
             return
 
@@ -47,5 +47,5 @@ def _in_exit_stack(stack: Any, depth: int) -> Iterator[Any]:
     if callbacks is MISSING:
         return
     for _, callback in list(callbacks):
-        if type(callback) in (types.MethodType, types.BuiltinMethodType):
+        if type(callback) is types.MethodType or type(callback) is types.BuiltinMethodType:
             yield from resources_of(callback.__self__, depth - 1)

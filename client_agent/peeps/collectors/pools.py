@@ -17,7 +17,18 @@ from .. import unpatched
 from ..awaitables import argument, slots, uncell
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref, told_apart
-from ..statics import MISSING, static_get, static_path, type_name
+from ..statics import (
+    MISSING,
+    bases_of,
+    class_module,
+    class_name,
+    has_on_class,
+    is_a,
+    name_of,
+    static_get,
+    static_path,
+    type_name,
+)
 from .frame_values import View
 from .known_calls import find_code_in
 from .thread_waits import ThreadWait
@@ -215,16 +226,16 @@ class Pools:
     def _wait_in_asyncpg(self, ref: Ref, values: Sequence[Any], inner: Sequence[str]) -> bool:
         """asyncpg takes a connection in a function inside of a method: the pool is in a cell."""
         for value in map(uncell, values):
-            if type(value).__module__ == "asyncpg.pool" and hasattr(type(value), "acquire"):
+            if class_module(value) == "asyncpg.pool" and has_on_class(value, "acquire"):
                 if inner[:1] == ["get"]:
                     self._captured.waits.add((ref, self._note(value)))
                 return True
         return False
 
     def _lease(self, ref: Ref, value: Any) -> bool:
-        if type(value) in (MethodType, BuiltinMethodType):
+        if type(value) is MethodType or type(value) is BuiltinMethodType:
             value = value.__self__  # the exit method of a `with`
-            if isinstance(value, _GeneratorContextManagerBase):
+            if is_a(value, _GeneratorContextManagerBase):
                 inner = _variables_of(static_get(value, "gen"))
                 return any(self._lease(ref, variable) for variable in inner)
         path = self._leases.get(id(type(value)))
@@ -238,8 +249,8 @@ class Pools:
     def _note(self, pool: Any) -> int:
         if id(pool) not in self._captured.pools:
             counts: dict[str, Any] = {}
-            for base in type(pool).__mro__:
-                for name, path in COUNTS.get(base.__name__, ()):
+            for base in bases_of(type(pool)):
+                for name, path in COUNTS.get(name_of(base), ()):
                     value = _count(pool, path)
                     if value is not None:
                         counts.setdefault(name, value)
@@ -288,7 +299,7 @@ def _count(pool: Any, path: str) -> int | None:
     is_length = path.startswith("len(")
     value = static_path(pool, path[4:-1] if is_length else path)
     if is_length:
-        if isinstance(value, list | set | dict | tuple) or type(value).__name__ == "deque":
+        if issubclass(type(value), list | set | dict | tuple) or class_name(value) == "deque":
             return len(value)
         return None
     return value if type(value) is int else None

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from .. import unpatched
 from ..cut import Cut, Seen
 from ..graph import Graph, Ref
-from ..statics import MISSING, static_get
+from ..statics import MISSING, class_module, static_get
 from .frame_values import View
 from .thread_waits import ThreadWait
 
@@ -224,7 +224,7 @@ def pipes_of(process: object) -> tuple[Pipe, ...]:
 
 def _descriptor(file: Any) -> int | None:
     """The number of an open file of the interpreter's own classes."""
-    if type(file).__module__ != "_io" or file.closed:
+    if class_module(file) != "_io" or file.closed:
         return None
     try:
         number = file.fileno()

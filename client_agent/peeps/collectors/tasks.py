@@ -24,6 +24,7 @@ from ..cut import Cut
 from ..graph import Ref
 from ..places import Spot
 from ..rules import Rule, Rulebook
+from ..statics import class_name
 from .code_analysis import analyse
 from .frame_values import BY_FINALLY, View, prepare
 from .holdings import resources_of
@@ -125,7 +126,7 @@ class ChainReader:
                 key.append(words[(id(current) >> 3) + at])
             current = inner
         if current is not None and type(current) is not self._end:
-            if type(current).__name__ == "FutureIter":
+            if class_name(current) == "FutureIter":
                 self._end = type(current)
             for link, _ in walk(current):
                 chain.append(link)

@@ -10,7 +10,7 @@ from types import GeneratorType
 from typing import Any, NamedTuple
 
 from ..resources import is_lock_type, shape_of
-from ..statics import static_get
+from ..statics import class_name, is_a, static_get
 from .frame_values import BY_FINALLY, Held, View
 
 HELD_KINDS = frozenset(("lock", "semaphore", "condition"))
@@ -49,9 +49,9 @@ def _behind(held: Held, depth: int) -> Iterator[HeldLock]:
             lock = static_get(manager, "_lock")
             if _is_lock(lock):
                 yield HeldLock(lock, held.how, None)
-    elif depth and isinstance(manager, contextlib._BaseExitStack):
+    elif depth and is_a(manager, contextlib._BaseExitStack):
         yield from _in_exit_stack(manager, depth)
-    elif depth and isinstance(manager, contextlib._GeneratorContextManagerBase):
+    elif depth and is_a(manager, contextlib._GeneratorContextManagerBase):
         generator = static_get(manager, "gen")
         frame = generator.gi_frame if type(generator) is GeneratorType else None
         if frame is not None and generator.gi_suspended:
@@ -73,4 +73,4 @@ def _is_lock(obj: object) -> bool:
 
 def _is_taken(lock: Any) -> bool:
     """Whether anybody holds one of the interpreter's locks; other locks are not asked."""
-    return not (is_lock_type(lock) and type(lock).__name__ == "lock") or lock.locked()
+    return not (is_lock_type(lock) and class_name(lock) == "lock") or lock.locked()

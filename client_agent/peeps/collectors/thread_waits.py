@@ -12,7 +12,7 @@ from ..cut import Cut
 from ..graph import Ref
 from ..resources import rlock_owner
 from ..rules import Rule, Rulebook
-from ..statics import static_get
+from ..statics import name_of, static_get
 from .frame_values import BY_NAME, View, reads_stacks
 from .operands import Operation
 from .time_limits import limit_of_socket
@@ -259,7 +259,7 @@ def _by_operation(operation: Operation, cut: Cut, inferred: str | None) -> Threa
     kind = type(owner)
     if name in _LOCK_CALLS:
         return _lock(operation, cut, inferred)
-    if name in _SOCKET_CALLS and kind.__name__ != "FileIO":
+    if name in _SOCKET_CALLS and name_of(kind) != "FileIO":
         op = _SOCKET_CALLS[name]
         return ThreadWait(
             "net_accept" if op == "accept" else "socket",

@@ -18,7 +18,7 @@ from ..cpu_time import about_to_wake
 from ..cut import Cut
 from ..graph import Ref
 from ..rules import find_code
-from ..statics import MISSING, static_get, static_path
+from ..statics import MISSING, class_name, static_get, static_path
 from .library_frames import variable
 
 
@@ -145,7 +145,7 @@ def _is_io_manager(frame: types.FrameType) -> bool:
 def clock_time(runner: Any) -> float | None:
     """The runner's clock now; None if it is not trio's own (a test's clock runs host code)."""
     clock = static_get(runner, "clock")
-    offset = static_get(clock, "offset") if type(clock).__name__ == "SystemClock" else MISSING
+    offset = static_get(clock, "offset") if class_name(clock) == "SystemClock" else MISSING
     return offset + time.perf_counter() if type(offset) is float else None
 
 
@@ -186,7 +186,7 @@ def _listed_runners(module: types.ModuleType) -> list[Any]:
         for obj in gc.get_referents(*todo):
             if type(obj) is dict and type(obj.get("runner")) is runner_type:
                 found.append(obj["runner"])
-            elif type(obj) is dict or type(obj).__name__ in ("_localdummy", "_thread._localdummy"):
+            elif type(obj) is dict or class_name(obj) in ("_localdummy", "_thread._localdummy"):
                 following.append(obj)
         todo, depth = following, depth - 1
     return found

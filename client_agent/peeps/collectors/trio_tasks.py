@@ -16,7 +16,7 @@ from ..graph import Graph, Ref
 from ..places import Spot
 from ..registry import trio_task_ref
 from ..rules import Rulebook, find_code
-from ..statics import MISSING, static_get
+from ..statics import MISSING, class_name, static_get
 from .library_frames import variable
 from .loop_outlook import outlook_of_trio
 from .task_nodes import RUNNABLE, RUNNING, WAITING, Group, Scopes, TaskRow, Tasks, Wait, build_tasks
@@ -112,8 +112,9 @@ class TrioTasks:
                     target = (
                         uncell(found[shape.target_at]) if found[CODE_AT] is shape.code else None
                     )
-                    if type(target) in many:
-                        many[type(target)].append(target)
+                    kind = id(type(target))
+                    if kind in many:
+                        many[kind].append(target)
                         steps = getattr(task, "_schedule_points", None)
                         note((shape, id(task), task._counter, id(coroutine), task.name))
                         note((coroutine.__qualname__, id(target), steps, id(status)))
@@ -207,12 +208,12 @@ class TrioTasks:
     @staticmethod
     def _note_recorded_holders(target: Any, cut: Cut) -> None:
         owner = static_get(target, "_owner")
-        if owner is not MISSING and hasattr(owner, "coro"):
+        if owner is not MISSING and static_get(owner, "coro") is not MISSING:
             cut.holds(target, task_ref(owner, cut), "recorded", inferred=False)
         borrowers = static_get(target, "_borrowers")
         if type(borrowers) is set:
             for borrower in list(borrowers):
-                if hasattr(type(borrower), "coro") or hasattr(borrower, "_counter"):
+                if static_get(borrower, "coro") is not MISSING:
                     cut.holds(target, task_ref(borrower, cut), "recorded", inferred=False)
 
     def _note_worker_token(self, ref: Ref, chain: list[Any], shape: Shape, cut: Cut) -> None:
@@ -227,7 +228,7 @@ class TrioTasks:
             for limiter in values:
                 borrowers = static_get(limiter, "_borrowers")
                 if type(borrowers) is set and any(
-                    type(value).__name__ == "ThreadPlaceholder" and value in borrowers
+                    class_name(value) == "ThreadPlaceholder" and value in borrowers
                     for value in values
                 ):
                     cut.holds(limiter, ref, "its worker thread borrowed a token")
