@@ -1,5 +1,7 @@
 """Answers from a database written by hand (tests/support/answers_db.py)."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -525,11 +527,11 @@ def a_huge_name(path: Path, size: int, waiters: int) -> Path:
 def test_a_huge_name_is_cut_wherever_it_is_told(
     tmp_path: Path, question: str, args: dict[str, Any]
 ) -> None:
-    path = a_huge_name(tmp_path / "d.sqlite", 1_000_000, 30)
+    path = a_huge_name(tmp_path / "d.sqlite", 200_000, 30)
     found = questions.answer(str(path), question, args)
     assert len(found) < 30 * 5000 + 20_000
     if question not in ("tree", "check"):  # they do not tell of locks
-        assert "… (cut; 1000000 characters)" in found.decode()
+        assert "… (cut; 200000 characters)" in found.decode()
 
 
 def test_the_rows_of_a_query_have_a_size(tmp_path: Path) -> None:
@@ -578,3 +580,21 @@ async def test_named_queries_leave_a_worker_to_the_others(
             await analyst.ask("query", {})
         held.set()
     assert running == []
+
+
+@pytest.mark.parametrize("question", ["query", "waits"])
+def test_rows_that_cannot_be_sorted_are_refused_in_words(tmp_path: Path, question: str) -> None:
+    """In a worker no file may grow beyond a limit; what SQLite sorts is in one."""
+    path = a_huge_name(tmp_path / "d.sqlite", 200_000, 30)
+    order = orjson.dumps({"database": str(path), "question": question, "args": {"name": "waits"}})
+    child = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20));"
+        "from peepsd.store.questions import handle;"
+        "sys.stdout.buffer.write(handle(sys.stdin.buffer.read()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", child], input=order, capture_output=True, timeout=60
+    )
+    assert done.stdout[:1] == b"-", done.stderr
+    error = orjson.loads(done.stdout[1:])
+    assert (error["status"], "room" in error["message"]) == (413, True)

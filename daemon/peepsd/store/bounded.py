@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ..core.cut import cut
-from ..errors import BadRequest, StoreError
+from ..errors import BadRequest, StoreError, TooLarge
 
 MAX_ROWS_BYTES: Final = 4 * 1024 * 1024
 """As for POST /api/sql; of texts, before they are encoded."""
@@ -81,6 +81,14 @@ def _size(value: Any) -> int:
     return _CELL_BYTES + (len(value) if isinstance(value, str) else 0)
 
 
+def has_no_room(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not keep what it sorts: neither in memory nor in a file."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM) or (
+        code == sqlite3.SQLITE_IOERR_WRITE
+    )
+
+
 @contextmanager
 def _stopping_after(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
     deadline = time.monotonic() + seconds
@@ -92,6 +100,11 @@ def _stopping_after(connection: sqlite3.Connection, seconds: float) -> Iterator[
             raise StoreError(
                 f"the query took longer than {seconds:g} s and was given up",
                 hint="ask with SQL about a part of the snapshot, or a copy of the file in sqlite3",
+            ) from None
+        if has_no_room(exc):
+            raise TooLarge(
+                "what the query has to sort is larger than there is room for",
+                hint="ask with SQL for fewer columns, or read a copy of the file in sqlite3",
             ) from None
         raise BadRequest(f"SQLite says: {exc}") from None
     finally:

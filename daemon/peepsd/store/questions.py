@@ -239,8 +239,10 @@ def handle(request: bytes) -> bytes:
         found = answer(order["database"], order["question"], order["args"])
         _refuse_too_large(order["question"], len(found))
         return b"+" + found
-    except MemoryError:
-        exc: PeepsError = TooLarge("the answer needs more memory than there is", hint=_LESS)
+    except (MemoryError, sqlite3.OperationalError) as failure:
+        if isinstance(failure, sqlite3.Error) and not bounded.has_no_room(failure):
+            raise
+        exc: PeepsError = TooLarge("the answer needs more room than there is", hint=_LESS)
     except PeepsError as refused:
         exc = refused
     error = {"status": exc.status, "message": exc.message, "hint": exc.hint}
