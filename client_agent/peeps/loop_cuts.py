@@ -19,7 +19,7 @@ from .cpu_time import thread_cpu_ns
 from .cut import BLOCKED, IN_LOOP, PARKED, SAMPLED, Cut, Seen
 from .graph import Graph
 from .pause import no_garbage_collection
-from .signal_handlers import is_from_signal_handler
+from .signal_handlers import as_raised, is_from_signal_handler
 from .turns import SteadyTurns
 
 PATIENCE_S = 0.05
@@ -79,7 +79,7 @@ class LoopCut:
                 self._captured_at_ns = unpatched.perf_counter_ns()
             except Exception as exc:
                 if is_from_signal_handler(exc):
-                    raise
+                    raise as_raised(exc)  # noqa: B904
                 self.problem = type(exc).__name__
             finally:
                 try:

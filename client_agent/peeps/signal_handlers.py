@@ -17,6 +17,7 @@ def is_from_signal_handler(exc: BaseException) -> bool:
     """Whether a handler of the host raised it, or it is none that we could have caused."""
     if not isinstance(exc, Exception):
         return True  # KeyboardInterrupt, SystemExit, ...
+    exc = as_raised(exc)
     codes = []
     traceback = exc.__traceback__
     while traceback is not None:
@@ -25,6 +26,14 @@ def is_from_signal_handler(exc: BaseException) -> bool:
     if codes and codes[-1].co_filename.startswith(_OURS):
         return False  # the common case: what we called raised it
     return not {id(code) for code in codes}.isdisjoint(_handlers())
+
+
+def as_raised(exc: BaseException) -> BaseException:
+    """Without the RuntimeError that a generator of ours makes of a StopIteration."""
+    cause = exc.__cause__
+    if type(exc) is RuntimeError and isinstance(cause, StopIteration | StopAsyncIteration):
+        return as_raised(cause)
+    return exc
 
 
 def _handlers() -> set[int]:

@@ -75,7 +75,9 @@ def module_of(cls: type) -> str:
     """The name of a class's module; empty if it has none."""
     try:
         module = _TYPE_MODULE(cls)
-    except AttributeError:
+    except AttributeError as exc:
+        if is_from_signal_handler(exc):
+            raise
         return ""
     return module if type(module) is str else ""
 

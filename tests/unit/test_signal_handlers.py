@@ -5,7 +5,7 @@ import signal
 import pytest
 import trio
 
-from peeps.signal_handlers import count_handlers, is_from_signal_handler
+from peeps.signal_handlers import as_raised, count_handlers, is_from_signal_handler
 
 
 class Alarm(Exception):
@@ -41,6 +41,31 @@ def test_what_a_handler_raised_is_the_host_s(installed):
         assert is_from_signal_handler(caught.value)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_an_end_of_iteration_that_a_handler_raised_comes_out_of_a_generator_as_it_was(kind):
+    def stop(number, frame):
+        raise kind
+
+    async def steps_of_async():
+        signal.raise_signal(signal.SIGUSR1)
+        yield
+
+    def steps():
+        signal.raise_signal(signal.SIGUSR1)
+        yield
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        of_this = steps if kind is StopIteration else lambda: anext(steps_of_async()).__await__()
+        with pytest.raises(RuntimeError) as caught:
+            next(of_this())
+    finally:
+        found = is_from_signal_handler(caught.value)
+        signal.signal(signal.SIGUSR1, before)
+    assert found
+    assert type(as_raised(caught.value)) is kind
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ _TIMEOUTS = frozenset(("asyncio.timeouts", "async_timeout"))
 
 def when_of_timer(values: list[Any]) -> float | None:
     """When a timer handle among a coroutine's slots fires, by the loop's clock."""
-    for value in map(uncell, values):
+    for value in [uncell(value) for value in values]:  # map() would swallow a StopIteration
         if class_name(value) == "TimerHandle":
             when = static_get(value, "_when")
             if when is MISSING and class_module(value).startswith("uvloop"):

@@ -225,7 +225,7 @@ class Pools:
 
     def _wait_in_asyncpg(self, ref: Ref, values: Sequence[Any], inner: Sequence[str]) -> bool:
         """asyncpg takes a connection in a function inside of a method: the pool is in a cell."""
-        for value in map(uncell, values):
+        for value in [uncell(value) for value in values]:
             if class_module(value) == "asyncpg.pool" and has_on_class(value, "acquire"):
                 if inner[:1] == ["get"]:
                     self._captured.waits.add((ref, self._note(value)))
