@@ -37,7 +37,10 @@ def static_get(obj: object, name: str) -> Any:
             # Nothing on the class, so this reads the instance's dictionary and nothing else;
             # some C types have one without showing it as `__dict__`.
             return object.__getattribute__(obj, name)
-        attributes = object.__getattribute__(obj, "__dict__")
+        own = class_attribute(cls, "__dict__")  # a host's class may have put a property there
+        if type(own) is not types.GetSetDescriptorType:
+            return MISSING
+        attributes = own.__get__(obj, cls)
     except AttributeError:
         return MISSING
     except Exception as exc:

@@ -32,6 +32,19 @@ class Nosy:
         raise AssertionError("__getattr__ was called")
 
 
+asked = []
+
+
+class Proxy:
+    __slots__ = ()
+    default = "class"
+
+    @property
+    def __dict__(self):
+        asked.append(self)
+        return {"default": "of another"}
+
+
 @pytest.mark.parametrize(
     ("make", "name", "expected"),
     [
@@ -68,3 +81,8 @@ def test_paths_and_type_names():
     assert static_path(outer, "set_one.unset.more") is MISSING
     assert type_name(outer) == f"{__name__}.Slotted"
     assert type_name(1) == "int"
+
+
+def test_a_dictionary_that_is_a_property_of_the_host_is_not_asked_for():
+    assert static_get(Proxy(), "default") is MISSING
+    assert asked == []
