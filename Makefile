@@ -15,10 +15,10 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## three services stuck on each other, and what peeps says about them
 	@$(BIN)/python examples/demo/run.py
 
-# Real processes on a shared machine are late now and then: what fails must fail three times.
-# Each rerun is named in the summary.
+# Most tests wait for real processes, so two files run at a time. On a shared machine those are late
+# now and then: what fails must fail three times. Each rerun is named in the summary.
 test: $(STAMP) ## everything but the soaks
-	@$(BIN)/python -m pytest -m 'not soak' --reruns 2
+	@$(BIN)/python -m pytest -m 'not soak' --reruns 2 -n 2 --dist loadfile
 
 e2e: $(STAMP)
 	@$(BIN)/python -m pytest tests/e2e -m 'not soak'

@@ -318,6 +318,7 @@ def test_under_pytest(daemon: FakeDaemon, tmp_path: Path) -> None:
         "    assert threading.active_count() == 1\n"
     )
     arguments = ["-m", "pytest", "-q", "-s", "-W", "error", "-p", "no:cacheprovider"]
+    arguments += ["-p", "no:xdist"]  # it has threads of its own where it is at work itself
     with Guest([*arguments, "test_it.py"], daemon.dashboard, cwd=tmp_path) as guest:
         guest.wait_for_line("ready")
         daemon.wait_for(1)

@@ -107,10 +107,11 @@ def browser(url: str, profile: Path) -> Iterator[str]:
 
 
 async def evaluate(socket: WebSocketConnection, expression: str) -> Any:
-    """What an expression is in the page."""
+    """What an expression is in the page; None as long as there is no page to ask."""
     message = {"id": 1, "method": "Runtime.evaluate", "params": {"expression": expression}}
     await socket.send_message(json.dumps(message))
-    return json.loads(await socket.get_message())["result"]["result"].get("value")
+    answer = json.loads(await socket.get_message())
+    return answer.get("result", {}).get("result", {}).get("value")
 
 
 async def until(socket: WebSocketConnection, expression: str) -> None:

@@ -79,7 +79,7 @@ def test_an_end_of_iteration_that_a_handler_raised_comes_out_of_a_generator_as_i
         (signal.SIG_DFL, False),
         (functools.partial(asyncio.Runner()._on_sigint, main_task=None), False),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=["function", "built-in", "partial", "Python's own", "ignored", "default", "asyncio's own"],
 )
 def test_handlers_that_may_end_a_wait_are_counted(installed, is_one):
     before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
