@@ -4,8 +4,9 @@ agent is let in and lets others in, and longer ones for a look that did not hold
 Decides nothing but that the host gets its own interval back.
 """
 
+import operator
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType
 from typing import Self
@@ -36,12 +37,11 @@ forget_after_fork = _interval.forget_after_fork
 
 
 class _Turns:
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, is_better: Callable[[int, int], bool]) -> None:
         self._wanted = round(seconds * 1e6)
+        self._is_better = is_better
+        """Whether turns of the first length are to be preferred to those of the second."""
         self._code: CodeType | None = None
-
-    def _is_wanted(self, before: int) -> bool:
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._code = sys._getframe(1).f_code
@@ -65,7 +65,7 @@ class _Turns:
         _interval.release(self)
 
     def _hold(self) -> None:
-        if self._is_wanted(_interval.value()):
+        if self._is_better(self._wanted, _interval.value()):
             _interval.hold(self, self._wanted, self._code)
 
 
@@ -79,10 +79,7 @@ class ShortTurns(_Turns):
     """
 
     def __init__(self) -> None:
-        super().__init__(SHORT_TURN_S)
-
-    def _is_wanted(self, before: int) -> bool:
-        return before > self._wanted
+        super().__init__(SHORT_TURN_S, operator.lt)
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
@@ -97,15 +94,15 @@ class ShortTurns(_Turns):
 class LongTurns(_Turns):
     """Holds the interpreter lock a little longer, for a retry of a look that did not hold."""
 
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds, operator.gt)
+
     def _hold(self) -> None:
         if sys.getswitchinterval() < 2 * SHORT_TURN_S:
             # Who waits already does so by the short interval, and would interrupt soon: let them
             # in now. Who had to hand the lock back is awake again only after the next line.
             unpatched.sleep(0)
         super()._hold()
-
-    def _is_wanted(self, before: int) -> bool:
-        return before < self._wanted
 
 
 class SteadyTurns(LongTurns):

@@ -11,13 +11,7 @@ from tests.support.answers_db import (
     SnapshotBuilder,
     ask,
     new_database,
-    write_story,
 )
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_story(tmp_path_factory.mktemp("story") / "story.sqlite")
 
 
 def test_a_loop_blocked_by_one_task_is_one_finding(tmp_path: Path) -> None:

@@ -19,13 +19,7 @@ from tests.support.answers_db import (
     SnapshotBuilder,
     ask,
     new_database,
-    write_story,
 )
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_story(tmp_path_factory.mktemp("story") / "story.sqlite")
 
 
 def steps(why: Any) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import guests
 from tests.support.fake_daemon import FakeDaemon
-from tests.support.guests import VERSIONS, Guest
+from tests.support.guests import Guest
 from tests.support.pictures import Box, Picture
 from tests.support.waiting import wait_until
 
@@ -111,14 +111,6 @@ trio.run(main)
 def daemon() -> Iterator[FakeDaemon]:
     with FakeDaemon() as daemon:
         yield daemon
-
-
-@pytest.fixture(params=VERSIONS)
-def version(request: pytest.FixtureRequest) -> str:
-    """Each version of Python that is on this machine."""
-    if guests.guest_python(request.param) is None:
-        pytest.skip(f"no Python {request.param} on this machine")
-    return str(request.param)
 
 
 @pytest.fixture

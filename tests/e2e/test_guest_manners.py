@@ -33,14 +33,6 @@ def daemon() -> Iterator[FakeDaemon]:
         yield daemon
 
 
-@pytest.fixture(params=VERSIONS)
-def version(request: pytest.FixtureRequest) -> str:
-    """Each version of Python that is on this machine."""
-    if guests.guest_python(request.param) is None:
-        pytest.skip(f"no Python {request.param} on this machine")
-    return str(request.param)
-
-
 def write(directory: Path, program: str) -> str:
     """The program as a file; its path."""
     path = directory / "program.py"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import guests
 from tests.support.fake_daemon import FakeDaemon
-from tests.support.guests import OWN, VERSIONS, Guest
+from tests.support.guests import OWN, Guest
 from tests.support.pictures import Picture
 from tests.support.waiting import wait_until
 
@@ -23,14 +23,6 @@ from .test_guest_manners import BUSY, end, write
 def daemon() -> Iterator[FakeDaemon]:
     with FakeDaemon() as daemon:
         yield daemon
-
-
-@pytest.fixture(params=VERSIONS)
-def version(request: pytest.FixtureRequest) -> str:
-    """Each version of Python that is on this machine."""
-    if guests.guest_python(request.param) is None:
-        pytest.skip(f"no Python {request.param} on this machine")
-    return str(request.param)
 
 
 def pids(daemon: FakeDaemon) -> set[int]:

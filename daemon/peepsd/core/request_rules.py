@@ -5,6 +5,8 @@ Decides which rows make a finding, how grave it is, its words and evidence. Refu
 rows come in.
 """
 
+from collections.abc import Sequence
+
 from . import answers, phrases
 from .answer_shapes import RootInfo
 from .finding import LASTING, Finding, Row, Severity, judged_confidence, line, make, number
@@ -55,12 +57,9 @@ def old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     served = answers.explain(snapshot, row["server_id"])
     if served.root is not None and _ends_soon(snapshot, served.root):
         return None  # the next request may well be found at the same place
-    return make(
+    return _does_not_end(
         snapshot,
         row["caller_id"],
-        kind="old-request",
-        severity="warning",
-        title="A request to another process does not end",
         sentence=f"{line(snapshot, row['caller_id'])} has waited for at least"
         f" {since:.0f} s for {line(snapshot, row['server_id'])}.",
         evidence=[
@@ -69,7 +68,6 @@ def old_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
             f"at the serving end: {served.sentence}",
         ],
         query="requests-between",
-        lasts=LASTING,
         key=f"old-request {row['caller_id']} {row['caller_location']}"
         f" {row['server_id']} {row['server_location']} {row['socket_id']}",
     )
@@ -81,12 +79,9 @@ def open_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
     if not isinstance(age, (int, float)) or age < OLD_REQUEST_S or row["response_id"] is None:
         return None
     server = row["server_id"] or row["response_id"]
-    return make(
+    return _does_not_end(
         snapshot,
         row["id"],
-        kind="old-request",
-        severity="warning",
-        title="A request to another process does not end",
         sentence=f"{line(snapshot, row['id'])} has been open for {number(age)} s;"
         f" {line(snapshot, server)} works on it.",
         evidence=[
@@ -94,5 +89,27 @@ def open_request(snapshot: SnapshotGraph, row: Row) -> Finding | None:
             f"at the serving end: {answers.explain(snapshot, server).sentence}",
         ],
         query="oldest-requests",
+    )
+
+
+def _does_not_end(
+    snapshot: SnapshotGraph,
+    node_id: str,
+    *,
+    sentence: str,
+    evidence: Sequence[str],
+    query: str,
+    key: str = "",
+) -> Finding:
+    return make(
+        snapshot,
+        node_id,
+        kind="old-request",
+        severity="warning",
+        title="A request to another process does not end",
+        sentence=sentence,
+        evidence=evidence,
+        query=query,
         lasts=LASTING,
+        key=key,
     )
