@@ -14,7 +14,8 @@ from typing import Any, cast
 from . import pause, turns, unpatched
 from .collectors import Collectors
 from .collectors.base import Collector, LoopCollector
-from .cut import OPENABLE, Cut, Described, Holding, Seen, ThreadRow
+from .cut import OPENABLE, Cut, Seen, ThreadRow
+from .facts import Described, Holding
 from .graph import Graph, Limits, Ref, told_apart
 from .identity import Identity, make_identity
 from .loop_cuts import LoopCut, ask_turning_loops, build_loops

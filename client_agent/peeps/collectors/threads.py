@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
-from ..cut import Cut, Holding, Seen
+from ..cut import Cut, Seen
+from ..facts import Holding
 from ..graph import Graph, Ref
 from ..statics import static_get
 from ..turns import SteadyTurns
